@@ -1,0 +1,94 @@
+# Tunesmith. `make help` lists the targets. Everything is built below build/.
+
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+B       := build
+
+# Where installed programs find their templates; a build in the tree uses the tree's own.
+TEMPLATES_DIR ?= $(CURDIR)/templates
+
+CPPFLAGS_TS := -I. -I$(B)/generated -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8
+CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
+# Static archives of Debian's packages: the programs and the library need only glibc at run time.
+LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -lm -ldl -lpthread
+LIBS_GEN     := -l:liblua5.4.a
+LIBS_TEST    := -lcmocka
+
+FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua)))
+
+# One list a part; a new .c file in a folder is found by itself.
+SRC_BASE    := db/base.c
+SRC_READ    := db/read.c
+SRC_WRITE   := db/write.c
+SRC_RUNTIME := $(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c)
+SRC_INFER   := $(wildcard runtime/infer/*.c)
+SRC_GEN     := $(wildcard gen/*.c)
+SRC_GENTOOL := gen/tool/gentool.c
+SRC_TUNER   := $(filter-out tuner/main.c,$(wildcard tuner/*.c))
+SRC_ORACLE  := $(wildcard templates/*/ref.c)
+
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+OBJ_BASE    := $(call objs,$(SRC_BASE))
+OBJ_LIB     := $(call objs,$(SRC_BASE) $(SRC_READ) $(SRC_RUNTIME)) $(B)/obj/generated/abi.o
+OBJ_GEN     := $(call objs,$(SRC_GEN))
+OBJ_TUNER   := $(call objs,$(SRC_TUNER) $(SRC_WRITE) $(SRC_ORACLE)) $(B)/obj/generated/oracles.o
+OBJ_ALL     := $(sort $(OBJ_LIB) $(OBJ_GEN) $(OBJ_TUNER))
+
+PROGRAMS := $(B)/tune $(B)/infer $(B)/libtunesmith.a $(B)/libtunesmith.so
+
+.PHONY: all help setup demo test test-gpu bench check-deps clean
+all: $(PROGRAMS) $(B)/include/tunesmith.h $(B)/include/tunesmith_kernels.h
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make             programs and libraries in build/
+## make setup       install what is missing (Debian packages; NVRTC where it is needed)
+setup:
+	@tests/setup
+
+$(B)/gentool: $(call objs,$(SRC_GENTOOL)) $(OBJ_GEN) $(OBJ_BASE)
+	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) -l:libjansson.a -l:libsodium.a -lm
+
+# Generated once from the family folders: the runtime's abi table, the tuner's oracle table, the oracles' headers.
+$(B)/generated/.stamp: $(B)/gentool $(wildcard templates/*/family.lua templates/*/args.h templates/targets/*.lua templates/*/cases.lua templates/*/*.in templates/*/ref.c)
+	@mkdir -p $(B)/generated
+	$(B)/gentool templates $(B)/generated
+	@touch $@
+$(B)/generated/abi.c $(B)/generated/oracles.c $(FAMILIES:%=$(B)/generated/%_ref.h): $(B)/generated/.stamp ;
+
+$(B)/obj/generated/%.o: $(B)/generated/%.c $(B)/generated/.stamp
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
+$(call objs,$(SRC_ORACLE)): $(B)/generated/.stamp
+# Oracles are the slow half of verification on a CPU: optimise them, never with -ffast-math.
+$(call objs,$(SRC_ORACLE)): CFLAGS_TS += -O3
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' $(CFLAGS_TS) -MMD -MP -c $< -o $@
+
+$(B)/libtunesmith.a: $(OBJ_LIB)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/libtunesmith.so: $(OBJ_LIB)
+	$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 $(LIBS_RUNTIME)
+$(B)/infer: $(call objs,$(SRC_INFER)) $(B)/libtunesmith.a
+	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
+$(B)/tune: $(B)/obj/tuner/main.o $(OBJ_TUNER) $(OBJ_GEN) $(B)/libtunesmith.a
+	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) $(LIBS_RUNTIME)
+
+# The two public headers, self-contained: the status block is pasted in, so that it exists once in the sources.
+$(B)/include/%.h: runtime/%.h db/status.h
+	@mkdir -p $(@D)
+	sed -e '/#include "..\/db\/status.h"/{r db/status.h' -e 'd}' $< > $@
+
+# Tests: every tests/PART/NAME_test.c is one cmocka program, every tests/PART/NAME_test.sh a script.
+TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/*_test.c))
+$(B)/tests/%: tests/%.c $(OBJ_ALL)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
+
+clean:
+	rm -rf $(B)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

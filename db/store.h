@@ -1,0 +1,122 @@
+/* The database: one SQLite file of kernels, results and winners (schema.sql).
+ *
+ * read.c loads what a runtime needs into plain memory and closes the file; write.c belongs to the tuner.
+ * They are separate objects so that the runtime links only the reader. Text keys used everywhere:
+ *   problem  "selective_scan b=1 l=2048 d=1536 n=16 ..."  family, then every field in declared order
+ *   spec     "n=16 dtype=bf16 gate=1"                     only the specialization fields, declared order
+ *   extents  "b=1 l=2048 d=1536"                          only the extents, declared order
+ *   variant  "selective_scan/seq threads=128 t=8"         family/version, then tunables, declared order
+ */
+#ifndef DB_STORE_H
+#define DB_STORE_H
+
+#include "base.h"
+
+#define DB_APPLICATION_ID 0x5453444b /* "TSDK" */
+#define DB_USER_VERSION 1            /* schema version; a newer file is refused by name */
+#define DB_LAUNCH_FORMAT 1           /* format of the launch JSON; part of every abi */
+
+/* A variant compiled for one specialization and target. */
+typedef struct db_kernel {
+    int64_t id;
+    const char *family, *version, *variant, *spec, *target;
+    const char *abi;       /* hash of fields, args.h members and launch format; the runtime skips others */
+    const char *signature; /* hash of expanded source, options, compiler and oracle: what a result belongs to */
+    const char *compiler;  /* "nvrtc 13.0" or "gcc 12.2.0" */
+    const char *options;   /* compile options as passed */
+    const char *launch;    /* launch data, JSON (templates/README.md) */
+    const void *blob;      /* cubin, or relocation-free ELF shared object */
+    size_t blob_bytes;
+    int32_t registers, spill_bytes, shared_bytes; /* -1 where the compiler does not say */
+    int32_t driver_min;    /* CUDA driver version needed, as cuDriverGetVersion counts; 0 for CPU */
+    bool is_default;       /* the family's default variant of this specialization */
+    const char *hash;      /* over all of the above but id */
+} db_kernel;
+
+typedef struct db_device {
+    const char *name;   /* "NVIDIA H200", "AMD EPYC ..." */
+    const char *target; /* best target of this device */
+    int32_t sm_count;   /* CPU: cores */
+    int64_t memory_bytes;
+    const char *driver; /* "580.159.04"; CPU: "" */
+} db_device;
+
+/* One measured, rejected or failed variant. `status` is one of
+ * ok, constraint, compile, spill, launch, wrong, timeout, crash, slow (screened out). */
+typedef struct db_result {
+    int64_t kernel_id; /* 0 where nothing was compiled */
+    const char *problem, *variant, *target, *signature, *status, *reason;
+    db_device device;
+    double time_us, spread_us; /* median and half the 10..90 percentile range; NaN when not timed */
+    int32_t samples;
+    double error;              /* worst relative error norm seen; NaN when not verified */
+    const char *evidence;      /* JSON: clocks, policy, raw samples */
+} db_result;
+
+/* The choice for (problem, target, device). Never overwrites a better one: measured beats predicted. */
+typedef struct db_winner {
+    const char *problem, *target;
+    db_device device;
+    int64_t kernel_id;
+    const char *variant;
+    const char *evidence;      /* "measured" or "predicted" */
+    double time_us, ci_low_us, ci_high_us, default_us;
+    double gflops, gbytes;     /* work of the problem, for share-of-limit printing */
+    const char *family_hash;   /* templates, args.h and family.lua at tuning time: differs -> tune again */
+    const char *oracle_hash;   /* ref.c and cases.lua: differs -> verify again */
+    const char *compiler;
+    const char *verdict;       /* "win", "tie" (default kept), "default" */
+} db_winner;
+
+/* ---- reader (read.c) ---- */
+
+typedef struct db_winner_row {
+    db_winner winner;
+    const db_kernel *kernel; /* into db_image.kernels */
+} db_winner_row;
+
+/* Everything usable in a file, in one arena; strings and blobs are borrowed from it. */
+typedef struct db_image {
+    ts_arena arena;
+    db_kernel *kernels;
+    size_t kernel_count;
+    db_winner_row *winners;
+    size_t winner_count;
+    char *warnings[16]; /* rows that were skipped and why (hash, foreign abi is the runtime's to judge) */
+    size_t warning_count;
+} db_image;
+
+/* Opens `path` read-only and untrusted (immutable when possible, defensive, trusted_schema off, no views
+ * or triggers), checks application id, version and every row's hash, loads kernels and winners whose
+ * target is in the NULL-terminated list `targets` (NULL: all). Rows with a wrong hash are left out with a
+ * warning. NOT_FOUND: no file. CORRUPT: not a database, or not ours. Free with db_image_free. */
+ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err);
+void db_image_free(db_image *image);
+
+/* ---- writer (write.c); one writer object per process, not thread-safe ---- */
+
+typedef struct db_writer db_writer;
+
+/* Opens or creates `path` for writing: WAL, busy timeout, schema checked or made. */
+ts_status db_writer_open(const char *path, db_writer **out, ts_err *err);
+/* Checkpoints, leaves journal mode DELETE, closes. NULL is allowed. */
+void db_writer_close(db_writer *writer);
+
+/* Inserts or finds the same kernel (by hash, which is computed here); *id receives its row. */
+ts_status db_write_kernel(db_writer *w, const db_kernel *kernel, int64_t *id, ts_err *err);
+/* Loads the kernel row `id`, blob included; strings live in `arena`. */
+ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err);
+/* One committed transaction per result. */
+ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err);
+/* Calls back for every stored result of (problem, target, device name); strings live during the call. */
+ts_status db_each_result(db_writer *w, const char *problem, const char *target, const char *device,
+                         void (*each)(void *context, const db_result *result), void *context,
+                         ts_err *err);
+/* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one. */
+ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err);
+/* The stored winner, strings in `arena`; NOT_FOUND if there is none. */
+ts_status db_read_winner(db_writer *w, const char *problem, const char *target, const char *device,
+                         ts_arena *arena, db_winner *out, ts_err *err);
+ts_status db_meta_set(db_writer *w, const char *key, const char *value, ts_err *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* A device: memory, streams, modules, timing. One table of functions a kind (device_cpu.c, device_cuda.c).
+ *
+ * Streams are ordered queues; on the CPU a stream is NULL and every call is done when it returns.
+ * A ts_device may be shared by threads; a stream belongs to one thread at a time.
+ */
+#ifndef RUNTIME_DEVICE_H
+#define RUNTIME_DEVICE_H
+
+#include "../db/base.h"
+#include "tunesmith_kernels.h"
+
+typedef struct rt_module rt_module; /* loaded code: CUmodule or mapped ELF image */
+typedef struct rt_graph rt_graph;   /* captured launches (CUDA); NULL on the CPU */
+typedef struct rt_event rt_event;
+
+/* One launch with everything evaluated. `function` is a CUfunction or a CPU entry point. */
+typedef struct rt_launch {
+    void *function;
+    uint32_t grid[3], block[3];
+    uint32_t shared_bytes;  /* GPU: dynamic shared memory */
+    size_t scratch_bytes;   /* CPU: private to a running block */
+    const void *args;
+    size_t args_bytes;
+} rt_launch;
+
+typedef struct rt_device_info {
+    char name[128];
+    char target[32];        /* best target: "sm_90a", "cpu-x86-64-v4" */
+    char driver[32];        /* "" on the CPU */
+    int driver_version;     /* cuDriverGetVersion; 0 on the CPU */
+    int sm_count;           /* CPU: threads of the pool */
+    int compute_capability; /* 90; 0 on the CPU */
+    int64_t memory_bytes, l2_bytes;
+    bool is_cpu;
+} rt_device_info;
+
+typedef struct rt_device_ops {
+    void (*close)(ts_device *);
+    ts_status (*alloc)(ts_device *, size_t bytes, void **out, ts_err *);  /* 256-byte aligned */
+    void (*free)(ts_device *, void *);
+    ts_status (*stream_create)(ts_device *, void **out, ts_err *);
+    void (*stream_destroy)(ts_device *, void *stream);
+    ts_status (*sync)(ts_device *, void *stream, ts_err *);
+    /* Copies; to/from host are done when they return unless the stream is capturing. */
+    ts_status (*upload)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
+    ts_status (*download)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
+    ts_status (*copy)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
+    ts_status (*fill)(ts_device *, void *stream, void *dst, uint8_t byte, size_t, ts_err *);
+    ts_status (*module_load)(ts_device *, const void *blob, size_t, rt_module **out, ts_err *);
+    void (*module_unload)(ts_device *, rt_module *);
+    /* `shared_bytes`: the most dynamic shared memory a launch will use (raises the opt-in limit). */
+    ts_status (*function)(ts_device *, rt_module *, const char *entry, size_t shared_bytes, void **out, ts_err *);
+    ts_status (*launch)(ts_device *, void *stream, const rt_launch *, ts_err *);
+    ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
+    void (*event_destroy)(ts_device *, rt_event *);
+    ts_status (*event_record)(ts_device *, rt_event *, void *stream, ts_err *);
+    /* Waits for `end`, then the time between the two in microseconds. */
+    ts_status (*event_elapsed)(ts_device *, rt_event *begin, rt_event *end, double *us, ts_err *);
+    /* Graphs: begin/end capture on a stream. On the CPU graph_end is UNSUPPORTED. */
+    ts_status (*graph_begin)(ts_device *, void *stream, ts_err *);
+    ts_status (*graph_end)(ts_device *, void *stream, rt_graph **out, ts_err *);
+    ts_status (*graph_launch)(ts_device *, rt_graph *, void *stream, ts_err *);
+    void (*graph_destroy)(ts_device *, rt_graph *);
+    ts_status (*memory_info)(ts_device *, int64_t *free_bytes, int64_t *total_bytes, ts_err *);
+} rt_device_ops;
+
+struct ts_device {
+    const rt_device_ops *ops;
+    rt_device_info info;
+    /* targets whose kernels this device can load, best first, NULL-terminated: sm_90a; or
+     * cpu-x86-64-v4, -v3, -v2; sm_89: sm_89, sm_86, sm_80 (same major, not newer; never across an `a`) */
+    const char *targets[8];
+};
+
+/* Implementations behind ts_device_open. */
+ts_status rt_cpu_open(int threads, ts_device **out, ts_err *err);
+ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err);
+/* Number of GPUs the driver reports; 0 without a driver. Does not create a context. */
+int rt_cuda_count(void);
+
+#endif
