@@ -36,16 +36,33 @@ OBJ_ALL     := $(sort $(OBJ_LIB) $(OBJ_GEN) $(OBJ_TUNER))
 
 PROGRAMS := $(B)/tune $(B)/infer $(B)/libtunesmith.a $(B)/libtunesmith.so
 
-.PHONY: all help setup demo test test-gpu bench check-deps clean
+.PHONY: all help setup packages nvrtc demo test test-all test-gpu test-models bench check-deps clean
 all: $(PROGRAMS) $(B)/include/tunesmith.h $(B)/include/tunesmith_kernels.h
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
 ## make             programs and libraries in build/
-## make setup       install what is missing (Debian packages; NVRTC where it is needed)
-setup:
-	@tests/setup
+## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
+PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
+            libsodium-dev libcmocka-dev sqlite3 python3 python3-pip
+setup: packages nvrtc
+
+packages:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then echo "not a Debian system; please install the equivalents of:" $$missing >&2; exit 0; fi; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	if [ -n "$$sudo" ] && ! command -v sudo >/dev/null; then echo "please run as root: apt-get install -y" $$missing >&2; exit 1; fi; \
+	echo "installing:" $$missing; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
+
+# 13.0 rather than the newest: its kernels load on every driver of the 13 series.
+nvrtc: packages
+	@tests/find-nvrtc >/dev/null 2>&1 || { \
+	    echo "no NVRTC found (TUNESMITH_NVRTC, loader path, CUDA toolkit, Python packages): fetching its wheel"; \
+	    mkdir -p $(B)/nvrtc && python3 -m pip download -q --no-deps -d $(B)/nvrtc 'nvidia-cuda-nvrtc==13.0.*' && \
+	    python3 -m zipfile -e $(B)/nvrtc/*.whl $(B)/nvrtc && rm -f $(B)/nvrtc/*.whl; }
 
 $(B)/gentool: $(call objs,$(SRC_GENTOOL)) $(OBJ_GEN) $(OBJ_BASE)
 	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) -l:libjansson.a -l:libsodium.a -lm
@@ -88,6 +105,28 @@ $(B)/tests/%: tests/%.c $(OBJ_ALL)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
 
+## make demo        the main job: set up, build, tune for the GPU (else the CPU), continue a text with the result
+demo:
+	@tests/demo
+
+## make test        everything that needs no GPU; the last line states passed, failed, skipped
+test: setup
+	@$(MAKE) --no-print-directory all check-deps $(TEST_BINS)
+	@tests/run
+
+## make test-gpu    every CUDA variant against the oracle, sanitizers on a sample, model parity (needs a GPU)
+test-gpu: all $(TEST_BINS)
+	@tests/gpu/run
+
+## make bench       families and models against their peers on this machine, with the distance to the limit
+bench: all
+	@tests/bench/run
+
+## make check-deps  which folder includes what, and what the runtime library may link
+check-deps: $(B)/libtunesmith.so $(B)/infer
+	@tests/check-deps
+
+## make clean       remove build/
 clean:
 	rm -rf $(B)
 

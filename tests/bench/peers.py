@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Times Tunesmith's kernels beside their peers in one process on one GPU, and prints ratios and the distance to the limit.
+
+Ours are found in a database through runtime/python/tunesmith.py and launched on PyTorch's tensors and stream; peers are
+PyTorch (cuBLAS, FlashAttention 2, cuDNN) and, where they are installed, mamba_ssm and causal_conv1d. Both sides are
+captured in CUDA graphs of several launches over rotated inputs, random data, and checked against each other first.
+The limit of a row is the larger of its bytes over the measured copy bandwidth and its FLOPs over the measured rate of a
+large matrix product. Writes tests/bench/results/<device>.json and a table. Usage: peers.py --db FILE [--only FAMILY]...
+"""
+import argparse
+import json
+import pathlib
+import sys
+
+import torch
+import torch.nn.functional as F
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "runtime/python"))
+import tunesmith  # noqa: E402
+
+BF16 = torch.bfloat16
+
+
+def rand(*shape, dtype=BF16, scale=1.0):
+    return (torch.randn(*shape, device="cuda", dtype=torch.float32) * scale).to(dtype)
+
+
+def graph_us(calls, repeats=30):
+    """Median microseconds of one call: the list of calls (over rotated inputs) captured once, the graph replayed."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for call in calls:
+            call()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    launches = max(1, 16 // len(calls)) * len(calls)
+    with torch.cuda.graph(graph, stream=stream):
+        for i in range(launches):
+            calls[i % len(calls)]()
+    times = []
+    for _ in range(repeats + 5):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end) * 1e3 / launches)
+    times = sorted(times[5:])
+    return times[len(times) // 2]
+
+
+def limits():
+    """Copy bandwidth (bytes/us, read plus written) and bf16 matrix rate (FLOP/us) of this card, measured now."""
+    a = rand(1 << 29)
+    c = torch.empty_like(a)
+    copy = 2 * a.nbytes / graph_us([lambda: c.copy_(a)], 10)
+    del a, c
+    x, y = rand(8192, 8192), rand(8192, 8192)
+    return copy, 2 * 8192**3 / graph_us([lambda: x @ y], 5)
+
+
+class Row:
+    """One comparison: our problem with its arguments, peers as callables, FLOPs and bytes of the operation."""
+
+    def __init__(self, family, problem, sets, peers, flops, nbytes, tolerance):
+        self.family, self.problem, self.sets, self.peers = family, problem, sets, peers
+        self.flops, self.bytes, self.tolerance = flops, nbytes, tolerance
+
+
+def copies(nbytes):
+    """How many input sets it takes to leave the 50 to 60 MB of L2 behind; one when a set is larger."""
+    return max(1, min(8, int(2.5e8 / max(nbytes, 1))))
+
+
+def gemm(m, n, k):
+    family = "gemv" if m == 1 else "gemm"
+    sets = []
+    for _ in range(copies(n * k * 2)):
+        x, w, out = rand(m, k), rand(n, k, scale=0.05), torch.empty(m, n, device="cuda", dtype=BF16)
+        args = dict(x=x[0] if m == 1 else x, w=w, out=out[0] if m == 1 else out, bias=None, residual=None, n=n, k=k)
+        if m > 1:
+            args.update(m=m)
+        sets.append((args, (x, w), "out"))
+    extents = f"n={n} k={k}" if m == 1 else f"m={m} n={n} k={k}"
+    return Row(family, f"{family} {extents} dtype=bf16 out=bf16 act=none", sets,
+               {"cublas": lambda x, w: F.linear(x, w)}, 2 * m * n * k, 2 * (m * k + n * k + m * n), 1e-2)
+
+
+def sdpa(b, hq, hkv, lq, lk, d, causal):
+    nbytes = 2 * d * (2 * b * lq * hq + 2 * b * lk * hkv)
+    sets = []
+    for _ in range(copies(nbytes) if lq * lk < 1 << 22 else 1):
+        q, k, v = rand(b, lq, hq, d), rand(b, lk, hkv, d), rand(b, lk, hkv, d)
+        out = torch.empty_like(q)
+        args = dict(q=q.view(b * lq, -1), k=k.view(b * lk, -1), v=v.view(b * lk, -1), out=out.view(b * lq, -1), cu_q=None, cu_k=None,
+                    b=b, lq=lq, lk=lk, hq=hq, hkv=hkv, scale=d**-0.5)
+        sets.append((args, tuple(t.transpose(1, 2).contiguous() for t in (q, k, v)), "out"))
+
+    def peer(backend):
+        def call(q, k, v):
+            with torch.nn.attention.sdpa_kernel(backend):
+                return F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=hq != hkv).transpose(1, 2)
+        return call
+    backend = torch.nn.attention.SDPBackend
+    return Row("sdpa", f"sdpa b={b} lq={lq} lk={lk} hq={hq} hkv={hkv} head_dim={d} dtype=bf16 causal={int(causal)} varlen=0", sets,
+               {"fa2": peer(backend.FLASH_ATTENTION), "cudnn": peer(backend.CUDNN_ATTENTION)},
+               4 * b * hq * lq * lk * d * (0.5 if causal else 1), nbytes, 1.5e-2)
+
+
+def norm(m, d):
+    sets = []
+    for _ in range(copies(6 * m * d)):
+        x, weight, out = rand(m, d, dtype=torch.float32), rand(d, dtype=torch.float32), torch.empty(m, d, device="cuda", dtype=BF16)
+        sets.append((dict(x=x, delta=None, weight=weight, bias=None, out=out, m=m, d=d, eps=1e-5), (x, weight), "out"))
+    return Row("norm", f"norm m={m} d={d} kind=rms dtype=bf16 add=0", sets,
+               {"torch": lambda x, w: F.rms_norm(x, (d,), w, 1e-5)}, 4 * m * d, 6 * m * d, 1e-2)
+
+
+def scan_reference(u, delta, A, B, C, D, z, bias):
+    """The recurrence step by step in float32, for the check only."""
+    u, delta, z, B, C = (t.float() for t in (u, delta, z, B, C))
+    dt = F.softplus(delta + bias)
+    h, ys = torch.zeros(u.shape[0], *A.shape, device="cuda"), []
+    for t in range(u.shape[1]):
+        h = torch.exp(dt[:, t, :, None] * A) * h + (dt[:, t] * u[:, t])[:, :, None] * B[:, t, None, :]
+        ys.append((h * C[:, t, None, :]).sum(-1) + D * u[:, t])
+    return torch.stack(ys, 1) * F.silu(z)
+
+
+def scan(b, d, l, n=16):
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except ImportError:
+        selective_scan_fn = None
+    nbytes = 8 * b * d * l
+    sets = []
+    for _ in range(copies(nbytes)):
+        u, z, delta = rand(b, l, d), rand(b, l, d), (torch.rand(b, l, d, device="cuda") * 4 - 6).to(BF16)
+        A, D, bias = -torch.rand(d, n, device="cuda") * 15 - 0.5, rand(d, dtype=torch.float32), rand(d, dtype=torch.float32, scale=0.1)
+        B, C, out = rand(b, l, n), rand(b, l, n), torch.empty(b, l, d, device="cuda", dtype=BF16)
+        rows = lambda t: t.view(b * l, -1)
+        args = dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, h_last=None,
+                    out=rows(out), b=b, l=l, d=d)
+        sets.append((args, (u, delta, A, B, C, D, z, bias), "out"))
+    peers = {}
+    if selective_scan_fn:
+        peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias: selective_scan_fn(
+            *(t.transpose(1, 2) for t in (u, delta)), A, *(t.transpose(1, 2)[:, None].contiguous() for t in (B, C)), D,
+            z.transpose(1, 2), bias, True).transpose(1, 2)
+    row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1", sets, peers,
+              b * d * l * (7 * n + 30), nbytes, 2e-2)
+    row.reference = scan_reference if l <= 2048 else None
+    return row
+
+
+def conv(b, d, l):
+    sets = []
+    for _ in range(copies(4 * b * d * l)):
+        x, w, out = rand(b, l, d), rand(d, 4, dtype=torch.float32), torch.empty(b, l, d, device="cuda", dtype=BF16)
+        args = dict(x=x.view(b * l, d), weight=w, bias=None, state_in=None, state_out=None, out=out.view(b * l, d), b=b, l=l, d=d)
+        sets.append((args, (x, w.to(BF16)), "out"))
+    return Row("causal_conv1d", f"causal_conv1d b={b} l={l} d={d} width=4 dtype=bf16 act=silu", sets,
+               {"torch": lambda x, w: F.silu(F.conv1d(x.transpose(1, 2), w[:, None], padding=3, groups=d)[..., :l]).transpose(1, 2)},
+               10 * b * d * l, 4 * b * d * l, 2e-2)
+
+
+SUITE = [
+    (gemm, (512, 3072, 768)), (gemm, (512, 80, 1536)), (gemm, (512, 1536, 48)), (gemm, (512, 768, 1536)),
+    (gemm, (1338, 3840, 1280)), (gemm, (1338, 17920, 1536)),
+    (gemm, (1, 3072, 768)), (gemm, (1, 80, 1536)), (gemm, (1, 1536, 48)), (gemm, (1, 768, 1536)), (gemm, (1, 50280, 768)),
+    (gemm, (1, 10240, 2560)),
+    (sdpa, (1, 16, 16, 1024, 1024, 80, False)), (sdpa, (1, 16, 16, 4096, 4096, 80, False)), (sdpa, (1, 12, 2, 2048, 2048, 128, True)),
+    (norm, (512, 768)), (norm, (2048, 2560)),
+    (scan, (1, 1536, 512)), (scan, (1, 1536, 2048)), (scan, (8, 1536, 2048)), (scan, (1, 5120, 2048)),
+    (conv, (1, 1536, 512)), (conv, (8, 1536, 2048)),
+]
+
+
+def measure(row, kernels, copy, rate):
+    kernel = kernels.find(row.problem)
+    # The door takes the tensors' pointers when the launch is prepared; the stream is whatever PyTorch captures on.
+    ours = [lambda a=args: kernel.launch(stream=torch.cuda.current_stream().cuda_stream, **a) for args, _, _ in row.sets]
+    ours[0]()
+    torch.cuda.synchronize()
+    args, inputs, out = row.sets[0]
+    reference = getattr(row, "reference", None) or next(iter(row.peers.values()), None)
+    error = None
+    if reference:
+        want = reference(*inputs).reshape(args[out].shape).float()
+        error = ((args[out].float() - want).norm() / want.norm()).item()
+        if not error <= row.tolerance:
+            raise SystemExit(f"{row.problem}: differs from the reference by {error:.2e} (allowed {row.tolerance})")
+    limit = max(row.bytes / copy, row.flops / rate)
+    result = dict(problem=row.problem, variant=kernel.variant, error=error, us=round(graph_us(ours), 2), limit_us=round(limit, 2))
+    result["share_of_limit"] = round(limit / result["us"], 3)
+    for name, peer in row.peers.items():
+        try:
+            result[name + "_us"] = round(graph_us([lambda i=inputs: peer(*i) for _, inputs, _ in row.sets]), 2)
+        except RuntimeError as failure:
+            result[name + "_us"] = None
+            print(f"{row.problem}: {name} cannot run here: {failure}", file=sys.stderr)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--db", required=True)
+    parser.add_argument("--only", action="append", default=[])
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    copy, rate = limits()
+    report = dict(device=torch.cuda.get_device_name(), torch=torch.__version__, cudnn=torch.backends.cudnn.version(),
+                  copy_tb_per_s=round(copy / 1e6, 3), matmul_tflop_per_s=round(rate / 1e6, 1), rows=[])
+    print(f"{report['device']}: copy {report['copy_tb_per_s']} TB/s, bf16 matrix product {report['matmul_tflop_per_s']} TFLOP/s")
+    print(f"{'problem':72} {'ours us':>9} {'limit':>7} {'share':>6}  peers (us, ratio to ours)")
+    kernels = tunesmith.Kernels(tunesmith.Device("cuda"), options.db)
+    for make, shape in SUITE:
+        if options.only and make.__name__ not in options.only:
+            continue
+        result = measure(make(*shape), kernels, copy, rate)
+        report["rows"].append(result)
+        peers = "  ".join(f"{key[:-3]} {value} ({value / result['us']:.2f}x)" for key, value in result.items()
+                          if key.endswith("_us") and key != "limit_us" and value)
+        print(f"{result['problem'][:72]:72} {result['us']:9.2f} {result['limit_us']:7.2f} {result['share_of_limit']:6.1%}  {peers}", flush=True)
+    if not options.only:
+        name = report["device"].lower().replace(" ", "-")
+        path = ROOT / "tests/bench/results" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
+        print(f"written: {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
