@@ -18,8 +18,8 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 
 # One list a part; a new .c file in a folder is found by itself.
 SRC_BASE    := db/base.c
-SRC_READ    := db/read.c
-SRC_WRITE   := db/write.c
+SRC_READ    := db/read.c db/row.c db/file.c db/schema.c
+SRC_WRITE   := db/write.c db/resume.c db/winners.c
 SRC_RUNTIME := $(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c)
 SRC_INFER   := $(wildcard runtime/infer/*.c)
 SRC_GEN     := $(wildcard gen/*.c)
@@ -83,6 +83,8 @@ $(call objs,$(SRC_ORACLE)): CFLAGS_TS += -O3
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' $(CFLAGS_TS) -MMD -MP -c $< -o $@
+
+$(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
 
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@

@@ -18,8 +18,7 @@
 
 /* ---- errors ---- */
 
-ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...)
-{
+ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...) {
     if (!err) return status;
     err->status = status;
     va_list args;
@@ -29,8 +28,7 @@ ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...)
     return status;
 }
 
-const char *ts_status_text(ts_status status)
-{
+const char *ts_status_text(ts_status status) {
     static const char *const texts[] = {
 #define STATUS_TEXT(name, text) [TS_STATUS_##name] = text,
         TS_STATUS_MAP(STATUS_TEXT)
@@ -43,8 +41,7 @@ const char *ts_status_text(ts_status status)
 /* ---- buffer ---- */
 
 /* Makes room for `bytes` more and the NUL. Doubling keeps a builder linear in its result. */
-static bool buf_reserve(ts_buf *buf, size_t bytes)
-{
+static bool buf_reserve(ts_buf *buf, size_t bytes) {
     if (buf->failed) return false;
     if (bytes < buf->capacity - buf->bytes) return true;
     size_t capacity = buf->capacity ? buf->capacity : 64;
@@ -65,16 +62,14 @@ static bool buf_reserve(ts_buf *buf, size_t bytes)
     return true;
 }
 
-void ts_buf_append(ts_buf *buf, const void *data, size_t bytes)
-{
+void ts_buf_append(ts_buf *buf, const void *data, size_t bytes) {
     if (!buf_reserve(buf, bytes)) return;
     if (bytes) memcpy(buf->data + buf->bytes, data, bytes);
     buf->bytes += bytes;
     buf->data[buf->bytes] = '\0';
 }
 
-void ts_buf_printf(ts_buf *buf, const char *format, ...)
-{
+void ts_buf_printf(ts_buf *buf, const char *format, ...) {
     va_list args;
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
@@ -90,14 +85,12 @@ void ts_buf_printf(ts_buf *buf, const char *format, ...)
     buf->bytes += (size_t)length;
 }
 
-void ts_buf_clear(ts_buf *buf)
-{
+void ts_buf_clear(ts_buf *buf) {
     buf->bytes = 0;
     if (buf->data) buf->data[0] = '\0';
 }
 
-void ts_buf_free(ts_buf *buf)
-{
+void ts_buf_free(ts_buf *buf) {
     if (!buf) return;
     free(buf->data);
     *buf = (ts_buf){0};
@@ -114,8 +107,7 @@ struct ts_arena_block {
 };
 
 /* A request larger than a block gets its own, put behind the head so that the head's rest stays usable. */
-static struct ts_arena_block *arena_block_add(ts_arena *arena, size_t bytes)
-{
+static struct ts_arena_block *arena_block_add(ts_arena *arena, size_t bytes) {
     size_t capacity = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
     if (capacity > SIZE_MAX - sizeof(struct ts_arena_block)) return NULL;
     struct ts_arena_block *block = calloc(1, sizeof *block + capacity);
@@ -131,8 +123,7 @@ static struct ts_arena_block *arena_block_add(ts_arena *arena, size_t bytes)
     return block;
 }
 
-void *ts_arena_alloc(ts_arena *arena, size_t bytes)
-{
+void *ts_arena_alloc(ts_arena *arena, size_t bytes) {
     if (bytes > SIZE_MAX - ARENA_ALIGN) return NULL;
     bytes = bytes ? (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
     struct ts_arena_block *block = arena->head;
@@ -143,16 +134,14 @@ void *ts_arena_alloc(ts_arena *arena, size_t bytes)
     return memory;
 }
 
-char *ts_arena_strdup(ts_arena *arena, const char *text)
-{
+char *ts_arena_strdup(ts_arena *arena, const char *text) {
     size_t bytes = strlen(text) + 1;
     char *copy = ts_arena_alloc(arena, bytes);
     if (copy) memcpy(copy, text, bytes);
     return copy;
 }
 
-char *ts_arena_printf(ts_arena *arena, const char *format, ...)
-{
+char *ts_arena_printf(ts_arena *arena, const char *format, ...) {
     va_list args;
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
@@ -166,8 +155,7 @@ char *ts_arena_printf(ts_arena *arena, const char *format, ...)
     return text;
 }
 
-void ts_arena_free(ts_arena *arena)
-{
+void ts_arena_free(ts_arena *arena) {
     if (!arena) return;
     struct ts_arena_block *block = arena->head;
     while (block) {
@@ -182,38 +170,33 @@ void ts_arena_free(ts_arena *arena)
 
 enum { HASH_BYTES = (TS_HASH_HEX - 1) / 2 };
 
-_Static_assert(sizeof(crypto_generichash_state) <= sizeof ((ts_hash *)0)->state,
+_Static_assert(sizeof(crypto_generichash_state) <= sizeof((ts_hash *)0)->state,
                "ts_hash must hold libsodium's state");
 _Static_assert(_Alignof(crypto_generichash_state) <= _Alignof(ts_hash),
                "ts_hash must be aligned for libsodium's state");
 
-static crypto_generichash_state *hash_state(ts_hash *hash)
-{
+static crypto_generichash_state *hash_state(ts_hash *hash) {
     return (crypto_generichash_state *)(void *)hash->state;
 }
 
 /* sodium_init is not called: it only picks a faster implementation, and as a library we do not want its
  * opening of the random device. The results of the calls below are constant 0 for these sizes. */
-void ts_hash_init(ts_hash *hash)
-{
+void ts_hash_init(ts_hash *hash) {
     (void)crypto_generichash_init(hash_state(hash), NULL, 0, HASH_BYTES);
 }
 
-void ts_hash_part(ts_hash *hash, const void *data, size_t bytes)
-{
+void ts_hash_part(ts_hash *hash, const void *data, size_t bytes) {
     unsigned char length[8]; /* little-endian on every machine, so hashes can be shared */
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)bytes >> (8 * i));
     (void)crypto_generichash_update(hash_state(hash), length, sizeof length);
     if (bytes) (void)crypto_generichash_update(hash_state(hash), data, bytes);
 }
 
-void ts_hash_text(ts_hash *hash, const char *text)
-{
+void ts_hash_text(ts_hash *hash, const char *text) {
     ts_hash_part(hash, text ? text : "", text ? strlen(text) : 0);
 }
 
-void ts_hash_final(ts_hash *hash, char hex[TS_HASH_HEX])
-{
+void ts_hash_final(ts_hash *hash, char hex[TS_HASH_HEX]) {
     unsigned char digest[HASH_BYTES];
     (void)crypto_generichash_final(hash_state(hash), digest, sizeof digest);
     (void)sodium_bin2hex(hex, TS_HASH_HEX, digest, sizeof digest);
@@ -221,14 +204,13 @@ void ts_hash_final(ts_hash *hash, char hex[TS_HASH_HEX])
 
 /* ---- files ---- */
 
-ts_status ts_file_read(const char *path, ts_buf *out, ts_err *err)
-{
+ts_status ts_file_read(const char *path, ts_buf *out, ts_err *err) {
     size_t before = out->bytes;
     ts_status status = TS_STATUS_OK;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return ts_fail(err, errno == ENOENT ? TS_STATUS_NOT_FOUND : TS_STATUS_IO, "cannot open %s: %s",
-                       path, strerror(errno));
+        return ts_fail(err, errno == ENOENT ? TS_STATUS_NOT_FOUND : TS_STATUS_IO,
+                       "cannot open %s: %s", path, strerror(errno));
     }
     ts_buf_append(out, NULL, 0); /* an empty file still yields "" */
     for (;;) {
@@ -242,7 +224,8 @@ ts_status ts_file_read(const char *path, ts_buf *out, ts_err *err)
         if (got == 0) break;
         ts_buf_append(out, chunk, (size_t)got);
     }
-    if (out->failed) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory reading %s", path);
+    if (out->failed)
+        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory reading %s", path);
 
 done:
     if (status != TS_STATUS_OK && out->data) {
@@ -253,8 +236,7 @@ done:
     return status;
 }
 
-static bool write_all(int fd, const char *data, size_t bytes)
-{
+static bool write_all(int fd, const char *data, size_t bytes) {
     while (bytes > 0) {
         ssize_t put = write(fd, data, bytes);
         if (put < 0 && errno == EINTR) continue;
@@ -267,8 +249,7 @@ static bool write_all(int fd, const char *data, size_t bytes)
 
 /* Makes the rename itself survive a power loss. Some file systems refuse fsync on a folder; the file is
  * whole either way, so a failure is not reported. */
-static void sync_folder_of(const char *path)
-{
+static void sync_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = !slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
     if (!folder) return;
@@ -280,8 +261,7 @@ static void sync_folder_of(const char *path)
     free(folder);
 }
 
-ts_status ts_file_write(const char *path, const void *data, size_t bytes, ts_err *err)
-{
+ts_status ts_file_write(const char *path, const void *data, size_t bytes, ts_err *err) {
     ts_status status = TS_STATUS_OK;
     int fd = -1;
     bool created = false;

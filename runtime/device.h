@@ -48,7 +48,8 @@ typedef struct rt_device_ops {
     ts_status (*fill)(ts_device *, void *stream, void *dst, uint8_t byte, size_t, ts_err *);
     ts_status (*module_load)(ts_device *, const void *blob, size_t, rt_module **out, ts_err *);
     void (*module_unload)(ts_device *, rt_module *);
-    /* `shared_bytes`: the most dynamic shared memory a launch will use (raises the opt-in limit). */
+    /* `shared_bytes`: the most dynamic shared memory a launch will use (raises the opt-in limit);
+     * SIZE_MAX where that is not known: as much as the device has. */
     ts_status (*function)(ts_device *, rt_module *, const char *entry, size_t shared_bytes, void **out, ts_err *);
     ts_status (*launch)(ts_device *, void *stream, const rt_launch *, ts_err *);
     ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
@@ -56,7 +57,8 @@ typedef struct rt_device_ops {
     ts_status (*event_record)(ts_device *, rt_event *, void *stream, ts_err *);
     /* Waits for `end`, then the time between the two in microseconds. */
     ts_status (*event_elapsed)(ts_device *, rt_event *begin, rt_event *end, double *us, ts_err *);
-    /* Graphs: begin/end capture on a stream. On the CPU graph_end is UNSUPPORTED. */
+    /* Graphs: begin/end capture on a stream made by stream_create. UNSUPPORTED on the CPU. Another stream
+     * of the same thread may upload, download and allocate meanwhile. */
     ts_status (*graph_begin)(ts_device *, void *stream, ts_err *);
     ts_status (*graph_end)(ts_device *, void *stream, rt_graph **out, ts_err *);
     ts_status (*graph_launch)(ts_device *, rt_graph *, void *stream, ts_err *);
@@ -77,5 +79,8 @@ ts_status rt_cpu_open(int threads, ts_device **out, ts_err *err);
 ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err);
 /* Number of GPUs the driver reports; 0 without a driver. Does not create a context. */
 int rt_cuda_count(void);
+/* Ordinal of the GPU with this UUID ("GPU-" and 32 hex digits with or without dashes, or a prefix that is
+ * the only one of its kind). NO_DEVICE lists what is there. */
+ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err);
 
 #endif

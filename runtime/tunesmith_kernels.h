@@ -43,7 +43,7 @@ typedef struct ts_device ts_device;   /* a GPU or the CPU's thread pool */
 typedef struct ts_kernels ts_kernels; /* an open database, indexed for one device */
 typedef struct ts_kernel ts_kernel;   /* one loaded kernel; lives as long as its ts_kernels */
 
-/* Opens "cpu", "cuda", "cuda:1", or "auto" (GPU 0 if there is a driver and a device, else the CPU).
+/* Opens "cpu", "cuda", "cuda:1", "cuda:UUID", or "auto" (GPU 0 if there is a driver and a device, else the CPU).
  * `threads`: CPU workers, 0 for one a core; ignored on a GPU. A GPU is opened through its primary
  * context, so memory of CUDA runtime users (PyTorch) can be passed. NO_DEVICE says what was found. */
 TS_API ts_status ts_device_open(const char *name, int threads, ts_device **out, ts_err *err);

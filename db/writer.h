@@ -1,0 +1,38 @@
+/* The writer object, shared by write.c (stores) and resume.c (asks what is stored). Internal to db/. */
+#ifndef DB_WRITER_H
+#define DB_WRITER_H
+
+#include "file.h"
+#include "row.h"
+
+/* Statements of write.c, in the order of its SQL table. */
+typedef enum db_step {
+    DB_STEP_PROBLEM,
+    DB_STEP_TARGET,
+    DB_STEP_DEVICE_TARGET,
+    DB_STEP_DEVICE,
+    DB_STEP_BLOB,
+    DB_STEP_KERNEL,
+    DB_STEP_DROP_RESULT,
+    DB_STEP_RESULT,
+    DB_STEP_DROP_WINNER,
+    DB_STEP_WINNER,
+    DB_STEP_COUNT
+} db_step;
+
+/* Queries of resume.c. */
+typedef enum db_query {
+    DB_QUERY_KERNEL,
+    DB_QUERY_RESULTS,
+    DB_QUERY_WINNER,
+    DB_QUERY_COUNT
+} db_query;
+
+struct db_writer {
+    sqlite3 *db;
+    char *path;
+    sqlite3_stmt *steps[DB_STEP_COUNT]; /* prepared at first use, finalized at close */
+    sqlite3_stmt *queries[DB_QUERY_COUNT];
+};
+
+#endif

@@ -1,0 +1,75 @@
+/* Mamba's tensors. Small ones that feed the recurrence stay fp32 whatever the model's dtype: rounding A or dt's
+ * bias is multiplied up over a whole sequence.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mamba.h"
+
+#define LAYER(member) offsetof(mamba_layer, member)
+#define TOP(member) offsetof(mamba_top, member)
+
+static const rt_weight layer_table[] = {
+    {"norm.weight", NULL, "d", RT_FLOATS, NULL, LAYER(norm)},
+    {"mixer.in_proj.weight", NULL, "2E d", RT_MATRIX, NULL, LAYER(in_proj)},
+    {"mixer.in_proj.bias", NULL, "2E", RT_FLOATS, "use_bias", LAYER(in_bias)},
+    {"mixer.conv1d.weight", NULL, "E 1 K", RT_FLOATS, NULL, LAYER(conv_weight)},
+    {"mixer.conv1d.bias", NULL, "E", RT_FLOATS, "use_conv_bias", LAYER(conv_bias)},
+    {"mixer.x_proj.weight", NULL, "P E", RT_MATRIX, NULL, LAYER(x_proj)},
+    {"mixer.dt_proj.weight", NULL, "E R", RT_MATRIX, NULL, LAYER(dt_proj)},
+    {"mixer.dt_proj.bias", NULL, "E", RT_FLOATS, NULL, LAYER(dt_bias)},
+    {"mixer.A_log", NULL, "E N", RT_FLOATS_DECAY, NULL, LAYER(A)},
+    {"mixer.D", NULL, "E", RT_FLOATS, NULL, LAYER(D)},
+    {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, LAYER(out_proj)},
+    {"mixer.out_proj.bias", NULL, "d", RT_FLOATS, "use_bias", LAYER(out_bias)},
+};
+
+static const rt_weight top_table[] = {
+    {"backbone.embeddings.weight", "backbone.embedding.weight", "V d", RT_MATRIX, NULL, TOP(embedding)},
+    {"backbone.norm_f.weight", NULL, "d", RT_FLOATS, NULL, TOP(norm)},
+    {"lm_head.weight", NULL, "V d", RT_MATRIX, "untied", TOP(head)},
+};
+
+enum {
+    LAYER_WEIGHTS = sizeof layer_table / sizeof *layer_table,
+    TOP_WEIGHTS = sizeof top_table / sizeof *top_table,
+};
+
+void mamba_place_weights(void *self, rt_layout *layout) {
+    mamba *m = self;
+    rt_weights_place(top_table, TOP_WEIGHTS, m->dims, m->dtype, &m->top, layout);
+    for (int32_t i = 0; i < m->L; i++) {
+        rt_weights_place(layer_table, LAYER_WEIGHTS, m->dims, m->dtype, &m->layers[i], layout);
+    }
+}
+
+/* A tied model may store its head all the same, but then as a copy of the embedding: anything else means that
+ * the config does not describe the file. */
+static ts_status check_tied_head(const rt_upload *upload, ts_err *err) {
+    const rt_tensor *head = rt_tensors_find(upload->tensors, "lm_head.weight");
+    if (!head) return TS_STATUS_OK;
+    const rt_tensor *table = rt_tensors_find(upload->tensors, top_table[0].name);
+    if (!table) table = rt_tensors_find(upload->tensors, top_table[0].other_name);
+    if (!table || head->bytes != table->bytes || memcmp(head->data, table->data, head->bytes) != 0) {
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "%s: tensor lm_head.weight differs from the embedding, but tie_word_embeddings of config.json is "
+                       "not false",
+                       head->file);
+    }
+    upload->used[head - rt_tensors_at(upload->tensors, 0)] = true;
+    return TS_STATUS_OK;
+}
+
+ts_status mamba_load_weights(const void *self, rt_upload *upload, ts_err *err) {
+    const mamba *m = self;
+    upload->dims = m->dims;
+    if (m->tied) TS_TRY(check_tied_head(upload, err));
+    TS_TRY(rt_weights_load(top_table, TOP_WEIGHTS, "", &m->top, upload, err));
+    for (int32_t i = 0; i < m->L; i++) {
+        char prefix[40];
+        snprintf(prefix, sizeof prefix, "backbone.layers.%d.", i);
+        TS_TRY(rt_weights_load(layer_table, LAYER_WEIGHTS, prefix, &m->layers[i], upload, err));
+    }
+    return TS_STATUS_OK;
+}

@@ -1,0 +1,353 @@
+/* A session: one sequence of a model. Two allocations made at creation, `kept` (states, zeroed at reset) and
+ * `work` (buffers of a pass, the ids, the residual stream, logits, kernel workspace), and nothing after that.
+ *
+ * A pass is: residual from ids or vectors, all layers, and for the last row the head and its argmax. The argmax
+ * goes to ids[0] on the device, where the next step's embedding reads it: greedy decoding on a GPU is one
+ * captured graph replayed per token, with four bytes coming back. An id that ts_session_next has handed out is
+ * `pending`: chosen, lying in ids[0], not consumed yet.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "embeds.h"
+#include "engine.h"
+#include "sampler.h"
+
+enum { DEFAULT_CHUNK = RT_ROWS_CHUNK, LOGIT_BLOCK = 64, MAX_CHUNK = 1 << 16 };
+
+typedef struct buffers {
+    int32_t *ids;    /* [chunk] */
+    float *residual; /* [chunk, hidden] */
+    float *logits;   /* [block, vocab] */
+} buffers;
+
+struct ts_session {
+    const ts_model *model;
+    const ts_embeds *embeds;
+    bool all_logits;
+    rt_run run;
+    int32_t chunk, block;       /* most rows of a pass; rows of logits made at once */
+    int64_t r_pitch, v_pitch;   /* elements */
+    void *kept, *work;
+    size_t kept_bytes, work_bytes;
+    buffers device;
+    void *state;                /* the architecture's */
+    rt_graph *graph;            /* one step from ids[0] to ids[0]; NULL on the CPU or with own embeddings */
+    float *vectors;             /* host [chunk, r_pitch] */
+    float *logits;              /* host [vocab] */
+    uint8_t *seen;              /* host [vocab]: ids under the repetition penalty */
+    size_t length;
+    bool has_pending;
+    int32_t pending;
+};
+
+ts_session_options ts_session_defaults(void) {
+    return (ts_session_options){.size = sizeof(ts_session_options), .chunk = DEFAULT_CHUNK};
+}
+
+/* ---- memory ---- */
+
+/* Sets the device pointers of `s` from two layouts, or counts with zero bases. */
+static void place(ts_session *s, rt_layout *kept, rt_layout *work) {
+    s->model->arch->place_state(s->model->self, s->chunk, kept, work, s->state);
+    s->device.ids = rt_layout_take(work, (size_t)s->chunk * sizeof(int32_t));
+    s->device.residual = rt_layout_take(work, (size_t)(s->chunk * s->r_pitch) * sizeof(float));
+    s->device.logits = rt_layout_take(work, (size_t)(s->block * s->v_pitch) * sizeof(float));
+    s->run.workspace = s->run.workspace_bytes ? rt_layout_take(work, s->run.workspace_bytes) : NULL;
+}
+
+static ts_status pass(ts_session *s, int32_t rows, ts_err *err) {
+    return s->model->arch->layers(s->model->self, &s->run, s->state, s->device.residual, rows, err);
+}
+
+static float *residual_row(const ts_session *s, int32_t row) { return s->device.residual + row * s->r_pitch; }
+
+/* Logits of `rows` rows of the residual, from `row` on. */
+static ts_status make_logits(ts_session *s, int32_t row, int32_t rows, ts_err *err) {
+    return s->model->arch->head(s->model->self, &s->run, s->state, residual_row(s, row), rows, s->device.logits, err);
+}
+
+static ts_status embed(ts_session *s, int32_t rows, ts_err *err) {
+    return s->model->arch->embed(s->model->self, &s->run, s->device.ids, s->device.residual, rows, err);
+}
+
+/* Logits of one row, and the greedy choice to ids[0]. */
+static ts_status finish_pass(ts_session *s, int32_t last_row, ts_err *err) {
+    TS_TRY(make_logits(s, last_row, 1, err));
+    return s->model->arch->argmax(s->model->self, &s->run, s->device.logits, s->device.ids, err);
+}
+
+/* One decode step from the id in ids[0]. */
+static ts_status step_from_id(ts_session *s, ts_err *err) {
+    TS_TRY(embed(s, 1, err));
+    TS_TRY(pass(s, 1, err));
+    return finish_pass(s, 0, err);
+}
+
+/* Fills in options and sizes, and counts bytes by walking through what the session will do. */
+static ts_status measure(ts_session *s, const ts_session_options *options, ts_err *err) {
+    ts_session_options o = ts_session_defaults();
+    rt_options_copy(&o, options, sizeof o);
+    if (o.chunk < 1 || o.chunk > MAX_CHUNK) {
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "chunk %d is not in 1..%d", o.chunk, MAX_CHUNK);
+    }
+    s->embeds = o.embeds;
+    s->chunk = o.chunk;
+    s->all_logits = o.all_logits;
+    s->block = !o.all_logits ? 1 : o.chunk < LOGIT_BLOCK ? o.chunk : LOGIT_BLOCK;
+    s->r_pitch = rt_pitch(s->model->shape.hidden, sizeof(float));
+    s->v_pitch = rt_pitch(s->model->shape.vocab, sizeof(float));
+    s->run = (rt_run){.device = s->model->engine->device, .measure = true};
+    s->state = calloc(1, s->model->arch->state_bytes);
+    if (!s->state) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "session");
+    rt_layout none = {0};
+    place(s, &none, &none); /* addresses without meaning, pitches with */
+    TS_TRY(embed(s, s->chunk, err));
+    TS_TRY(pass(s, s->chunk, err));
+    TS_TRY(make_logits(s, 0, s->block, err));
+    TS_TRY(step_from_id(s, err));
+    rt_layout kept = {0}, work = {0};
+    place(s, &kept, &work);
+    s->kept_bytes = kept.bytes;
+    s->work_bytes = work.bytes;
+    s->run.measure = false;
+    return TS_STATUS_OK;
+}
+
+ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out, ts_err *err) {
+    ts_session s = {.model = model};
+    ts_status status = measure(&s, options, err);
+    free(s.state);
+    if (status == TS_STATUS_OK) *out = (ts_plan){.state_bytes = s.kept_bytes, .work_bytes = s.work_bytes};
+    return status;
+}
+
+static ts_status allocate(ts_session *s, ts_err *err) {
+    const rt_device_ops *ops = s->run.device->ops;
+    ts_err reason = {0};
+    size_t vocab = (size_t)s->model->shape.vocab;
+    s->vectors = malloc((size_t)(s->chunk * s->r_pitch) * sizeof *s->vectors);
+    s->logits = malloc(vocab * sizeof *s->logits);
+    s->seen = calloc(vocab, sizeof *s->seen);
+    ts_status status = s->vectors && s->logits && s->seen ? TS_STATUS_OK
+                                                          : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
+    if (status == TS_STATUS_OK) status = ops->alloc(s->run.device, s->kept_bytes, &s->kept, &reason);
+    if (status == TS_STATUS_OK) status = ops->alloc(s->run.device, s->work_bytes, &s->work, &reason);
+    if (status != TS_STATUS_OK) {
+        return ts_fail(err, status, "session of %zu bytes of state and %zu of work memory: %s", s->kept_bytes,
+                       s->work_bytes, reason.message);
+    }
+    rt_layout kept = {.base = (uintptr_t)s->kept}, work = {.base = (uintptr_t)s->work};
+    place(s, &kept, &work);
+    return ops->stream_create(s->run.device, &s->run.stream, err);
+}
+
+/* Captures the decode step. Capturing runs nothing, so the buffers may hold anything. */
+static ts_status capture(ts_session *s, ts_err *err) {
+    const rt_device_ops *ops = s->run.device->ops;
+    ts_err reason = {0};
+    TS_TRY(ops->graph_begin(s->run.device, s->run.stream, err));
+    ts_status launched = step_from_id(s, &reason);
+    bool failed = launched != TS_STATUS_OK; /* the capture must be ended all the same */
+    ts_status ended = ops->graph_end(s->run.device, s->run.stream, &s->graph, failed ? NULL : err);
+    return failed ? ts_fail(err, launched, "%s", reason.message) : ended;
+}
+
+ts_status ts_session_create(ts_model *model, const ts_session_options *options, ts_session **out, ts_err *err) {
+    ts_session *s = calloc(1, sizeof *s);
+    if (!s) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "session");
+    s->model = model;
+    ts_status status = measure(s, options, err);
+    if (status == TS_STATUS_OK) status = allocate(s, err);
+    if (status == TS_STATUS_OK && !s->embeds && !s->run.device->info.is_cpu) status = capture(s, err);
+    if (status == TS_STATUS_OK) status = ts_session_reset(s, err);
+    if (status != TS_STATUS_OK) {
+        ts_session_close(s);
+        return status;
+    }
+    *out = s;
+    return TS_STATUS_OK;
+}
+
+void ts_session_close(ts_session *s) {
+    if (!s) return;
+    const rt_device_ops *ops = s->run.device ? s->run.device->ops : NULL;
+    if (s->graph) ops->graph_destroy(s->run.device, s->graph);
+    if (s->run.stream) ops->stream_destroy(s->run.device, s->run.stream);
+    if (s->work) ops->free(s->run.device, s->work);
+    if (s->kept) ops->free(s->run.device, s->kept);
+    free(s->state);
+    free(s->vectors);
+    free(s->logits);
+    free(s->seen);
+    free(s);
+}
+
+ts_status ts_session_reset(ts_session *s, ts_err *err) {
+    memset(s->seen, 0, (size_t)s->model->shape.vocab);
+    s->length = 0;
+    s->has_pending = false;
+    return s->run.device->ops->fill(s->run.device, s->run.stream, s->kept, 0, s->kept_bytes, err);
+}
+
+size_t ts_session_length(const ts_session *s) { return s->length; }
+
+/* ---- consuming ---- */
+
+/* What a prompt is made of: ids, or vectors [count, hidden]. */
+typedef struct source {
+    const int32_t *ids;
+    const float *vectors;
+} source;
+
+static ts_status check_ids(const ts_session *s, const int32_t *ids, size_t count, ts_err *err) {
+    int32_t limit = s->embeds ? ts_embeds_count(s->embeds) : s->model->shape.vocab;
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= limit) {
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "id %d (position %zu) is not in 0..%d", ids[i], i,
+                           limit - 1);
+        }
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status upload(ts_session *s, void *to, const void *from, size_t bytes, ts_err *err) {
+    return s->run.device->ops->upload(s->run.device, s->run.stream, to, from, bytes, err);
+}
+
+/* Vectors [rows, hidden] to the residual stream, rounded as the model's own table would be. */
+static ts_status fill_from_vectors(ts_session *s, const float *vectors, int32_t rows, ts_err *err) {
+    size_t hidden = (size_t)s->model->shape.hidden, pitch = (size_t)s->r_pitch;
+    for (size_t i = 0; i < (size_t)rows; i++) {
+        float *row = s->vectors + i * pitch;
+        memcpy(row, vectors + i * hidden, hidden * sizeof *row);
+        memset(row + hidden, 0, (pitch - hidden) * sizeof *row);
+        rt_round_to(s->model->dtype, row, hidden);
+    }
+    return upload(s, s->device.residual, s->vectors, (size_t)rows * pitch * sizeof(float), err);
+}
+
+/* The same for ids of the caller's own table. */
+static ts_status fill_from_table(ts_session *s, const int32_t *ids, int32_t rows, ts_err *err) {
+    size_t hidden = (size_t)s->model->shape.hidden, pitch = (size_t)s->r_pitch;
+    for (size_t i = 0; i < (size_t)rows; i++) {
+        float *row = s->vectors + i * pitch;
+        TS_TRY(ts_embeds_lookup(s->embeds, &ids[i], 1, row, err));
+        memset(row + hidden, 0, (pitch - hidden) * sizeof *row);
+        rt_round_to(s->model->dtype, row, hidden);
+    }
+    return upload(s, s->device.residual, s->vectors, (size_t)rows * pitch * sizeof(float), err);
+}
+
+static ts_status fill(ts_session *s, const source *from, size_t offset, int32_t rows, ts_err *err) {
+    if (from->vectors) return fill_from_vectors(s, from->vectors + offset * (size_t)s->model->shape.hidden, rows, err);
+    if (s->embeds) return fill_from_table(s, from->ids + offset, rows, err);
+    TS_TRY(upload(s, s->device.ids, from->ids + offset, (size_t)rows * sizeof(int32_t), err));
+    return embed(s, rows, err);
+}
+
+static void note_seen(ts_session *s, const int32_t *ids, size_t count) {
+    for (size_t i = 0; ids && i < count; i++) {
+        if (ids[i] < s->model->shape.vocab) s->seen[ids[i]] = 1;
+    }
+}
+
+/* Logits of all rows of a pass to the host, [rows, vocab]. */
+static ts_status download_logits(ts_session *s, int32_t rows, float *out, ts_err *err) {
+    const rt_device_ops *ops = s->run.device->ops;
+    size_t vocab = (size_t)s->model->shape.vocab, pitch = (size_t)s->v_pitch;
+    for (int32_t row = 0; row < rows; row += s->block) {
+        int32_t count = rows - row < s->block ? rows - row : s->block;
+        TS_TRY(make_logits(s, row, count, err));
+        for (size_t i = 0; i < (size_t)count; i++) {
+            TS_TRY(ops->download(s->run.device, s->run.stream, out + ((size_t)row + i) * vocab,
+                                 s->device.logits + i * pitch, vocab * sizeof(float), err));
+        }
+    }
+    return TS_STATUS_OK;
+}
+
+/* Runs the sequence on by `count` tokens, in passes of at most `chunk`. */
+static ts_status consume(ts_session *s, const source *from, size_t count, float *logits, ts_err *err) {
+    int32_t rows = 0;
+    for (size_t offset = 0; offset < count; offset += (size_t)rows) {
+        rows = count - offset < (size_t)s->chunk ? (int32_t)(count - offset) : s->chunk;
+        TS_TRY(fill(s, from, offset, rows, err));
+        TS_TRY(pass(s, rows, err));
+        if (logits) TS_TRY(download_logits(s, rows, logits + offset * (size_t)s->model->shape.vocab, err));
+    }
+    TS_TRY(finish_pass(s, rows - 1, err));
+    note_seen(s, from->ids, count);
+    s->length += count;
+    return TS_STATUS_OK;
+}
+
+/* Consumes one id; `in_place`: ids[0] on the device already holds it. */
+static ts_status consume_one(ts_session *s, int32_t id, bool in_place, ts_err *err) {
+    if (s->embeds) return consume(s, &(source){.ids = &id}, 1, NULL, err);
+    if (!in_place) TS_TRY(upload(s, s->device.ids, &id, sizeof id, err));
+    TS_TRY(s->graph ? s->run.device->ops->graph_launch(s->run.device, s->graph, s->run.stream, err)
+                    : step_from_id(s, err));
+    note_seen(s, &id, 1);
+    s->length++;
+    return TS_STATUS_OK;
+}
+
+static ts_status consume_pending(ts_session *s, ts_err *err) {
+    if (!s->has_pending) return TS_STATUS_OK;
+    s->has_pending = false;
+    return consume_one(s, s->pending, true, err);
+}
+
+static ts_status prefill(ts_session *s, const source *from, size_t count, float *logits, ts_err *err) {
+    if (count == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "an empty prompt");
+    if (logits && !s->all_logits) {
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the session was not created with all_logits");
+    }
+    if (from->ids) TS_TRY(check_ids(s, from->ids, count, err));
+    TS_TRY(consume_pending(s, err));
+    return consume(s, from, count, logits, err);
+}
+
+ts_status ts_session_prefill(ts_session *s, const int32_t *ids, size_t count, float *logits, ts_err *err) {
+    return prefill(s, &(source){.ids = ids}, count, logits, err);
+}
+
+ts_status ts_session_prefill_vectors(ts_session *s, const float *vectors, size_t count, float *logits, ts_err *err) {
+    return prefill(s, &(source){.vectors = vectors}, count, logits, err);
+}
+
+ts_status ts_session_step(ts_session *s, int32_t id, ts_err *err) {
+    TS_TRY(check_ids(s, &id, 1, err));
+    TS_TRY(consume_pending(s, err));
+    return consume_one(s, id, false, err);
+}
+
+/* ---- choosing ---- */
+
+ts_status ts_session_logits(ts_session *s, const float **logits, ts_err *err) {
+    if (s->length == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "logits of an empty sequence");
+    TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream, s->logits, s->device.logits,
+                                        (size_t)s->model->shape.vocab * sizeof(float), err));
+    *logits = s->logits;
+    return TS_STATUS_OK;
+}
+
+ts_status ts_session_next(ts_session *s, ts_sampler *sampler, int32_t *id, ts_err *err) {
+    const rt_device_ops *ops = s->run.device->ops;
+    const float *logits;
+    int32_t chosen;
+    TS_TRY(consume_pending(s, err));
+    if (s->length == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "nothing follows an empty sequence: prefill first");
+    if (rt_sampler_is_greedy(sampler)) {
+        TS_TRY(ops->download(s->run.device, s->run.stream, &chosen, s->device.ids, sizeof chosen, err));
+    } else {
+        TS_TRY(ts_session_logits(s, &logits, err));
+        chosen = ts_sampler_pick(sampler, logits, s->seen);
+        TS_TRY(upload(s, s->device.ids, &chosen, sizeof chosen, err));
+    }
+    s->pending = chosen;
+    s->has_pending = true;
+    *id = chosen;
+    return TS_STATUS_OK;
+}

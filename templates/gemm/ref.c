@@ -1,0 +1,23 @@
+/* gemm in fp64: one element of out a lane. */
+#include <math.h>
+#include <stdint.h>
+
+#include "gemm_ref.h"
+
+static double activation(int64_t act, double x) {
+    switch (act) {
+    case GEMM_ACT_SILU: return x / (1 + exp(-x));
+    case GEMM_ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2.0));
+    case GEMM_ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
+    case GEMM_ACT_SOFTPLUS: return x > 20 ? x : log1p(exp(x));
+    default: return x;
+    }
+}
+
+void gemm_ref(const struct gemm_ref *p, int64_t lane) {
+    int64_t row = lane / p->n, col = lane % p->n;
+    const double *x = p->x + row * p->k, *w = p->w + col * p->k;
+    double sum = p->bias ? p->bias[col] : 0;
+    for (int64_t i = 0; i < p->k; i++) sum += x[i] * w[i];
+    p->out[lane] = activation(p->act, sum) + (p->residual ? p->residual[lane] : 0);
+}

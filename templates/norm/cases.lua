@@ -1,0 +1,32 @@
+-- d: a single column, primes, one past a chunk of four, one past what the registers of a block hold.
+return {
+  verify = {
+    { m = 1, d = 1 },
+    { m = 3, d = 31, pad = 1, note = "no row but the first is aligned" },
+    { m = 37, d = 257, pad = 3 },
+    { m = 5, d = 768, omit = { "bias" } },
+    { m = 9, d = 130, pad = 4, note = "aligned rows with a tail" },
+    { m = 2, d = 8197, note = "longer than the registers of a warp, and of most blocks" },
+    { m = 1, d = 20000 },
+    { m = 0, d = 64, note = "nothing to do" },
+    { m = 4, d = 513, init = { x = { "normal", 300, 1 } }, note = "a naive variance loses five digits" },
+    { m = 4, d = 64, init = { x = { "uniform", 1e-4, 1e-4 }, delta = { "uniform", 0, 0 } }, note = "eps decides" },
+    { m = 4, d = 96, init = { x = { "uniform", 0, 0 } }, note = "zeros" },
+  },
+  smoke = {
+    "norm m=7 d=100 kind=rms dtype=fp32 add=1",
+    "norm m=7 d=100 kind=layer dtype=bf16",
+    "norm m=7 d=100 kind=rms dtype=fp16",
+  },
+  model = {
+    -- Mamba 130m and 2.8b: decode and a prefill chunk
+    "norm m=1 d=768 kind=rms dtype=fp32 add=1",
+    "norm m=512 d=768 kind=rms dtype=fp32 add=1",
+    "norm m=1 d=2560 kind=rms dtype=bf16 add=1",
+    "norm m=512 d=2560 kind=rms dtype=bf16 add=1",
+    -- Qwen2-VL: text rows, vision rows
+    "norm m=1 d=1536 kind=rms dtype=bf16 add=1",
+    "norm m=2048 d=1536 kind=rms dtype=bf16 add=1",
+    "norm m=4096 d=1280 kind=layer dtype=bf16 add=1",
+  },
+}

@@ -1,0 +1,91 @@
+-- selective_scan: Mamba's recurrence over a whole sequence (prefill). README.md has the formula.
+-- Lanes that share a channel by default: at most four states a lane until sixteen lanes are reached.
+local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or 16"
+
+-- Registers of a thread, from the compiler's reports: state and A, two tiles of rows in flight (the raw one and the
+-- activated one), sums on their way to other lanes, and about 40 for the rest.
+local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) + channels*lanes + 40"
+
+local constraints = {
+  "steps % lanes == 0",
+  "lanes <= n",                                          -- a lane without a state would only wait
+  "channels * ceil_div(n, lanes) <= 32",                 -- states live in registers
+  "2 * n * steps <= 8 * threads",                        -- B and C in flight: at most 8 registers
+  "16 * steps * (n + 3 * lanes) <= 49152",               -- two buffers of B and C in static shared memory
+  "threads * min_blocks <= threads_sm",
+  registers .. " <= min(255, 65536 // (threads * min_blocks))",
+}
+
+local function cuda(version)
+  version.kind, version.needs, version.constraints = "cuda", {}, constraints
+  return version
+end
+
+local channel_tiles = "b*g*ceil_div(d // g, threads // lanes * channels)"
+
+return {
+  name = "selective_scan",
+  fields = {
+    { "b", "extent" },
+    { "l", "extent" },
+    { "d", "extent" },
+    { "n", "spec", "1..256", default = 16 },
+    { "g", "spec", "1..64", default = 1 },
+    { "dtype", "spec", { "fp32", "bf16", "fp16" } },
+    { "gate", "spec", { 0, 1 }, default = 1 },
+    { "softplus", "spec", { 0, 1 }, default = 1 },
+  },
+  domain = { "d % g == 0" },
+  tensors = {
+    { "u", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "u_pitch", init = { "normal", 0, 1 } },
+    { "delta", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "delta_pitch", init = { "uniform", -6, -2 } },
+    { "z", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "z_pitch", when = "gate == 1", init = { "normal", 0, 1 } },
+    { "B", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "B_pitch", init = { "normal", 0, 1 } },
+    { "C", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "C_pitch", init = { "normal", 0, 1 } },
+    { "A", "in", dtype = "fp32", shape = { "d", "n" }, init = { "uniform", -16, -0.5 } },
+    { "D", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "normal", 0, 1 } },
+    { "dt_bias", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "uniform", -0.5, 0.5 } },
+    { "h0", "in", dtype = "fp32", shape = { "b", "d", "n" }, optional = true, init = { "normal", 0, 1 } },
+    { "h_last", "out", dtype = "fp32", shape = { "b", "d", "n" }, optional = true },
+    { "out", "out", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "out_pitch" },
+  },
+  scalars = {},
+  lanes = "b*d",
+  -- Multiply, exponential, multiply, two fused multiply-adds a state; skip, softplus and gate about 10 a step.
+  work = {
+    flops = "b*l*d*(7*n + 10)",
+    bytes = "(b*l*d*(3 + gate) + 2*b*l*g*n)*bytes(dtype) + 4*(d*n + 2*d + 2*b*d*n)",
+  },
+  tolerance = {
+    fp32 = { rtol = 1e-4, atol = 1e-4, norm = 1e-5 },
+    bf16 = { rtol = 1e-2, atol = 1e-2, norm = 4e-3 },
+    fp16 = { rtol = 2e-3, atol = 2e-3, norm = 1e-3 },
+  },
+  cap = 1000,
+  versions = {
+    cuda {
+      name = "sequential", file = "1_sequential.cu.in",
+      tunables = {
+        { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
+        { "steps", { 4, 8, 16 } }, { "min_blocks", { 1, 2, 4, 8 } },
+      },
+      default = { threads = "n <= 32 and 64 or n <= 64 and 128 or 256", lanes = lanes, channels = 1, steps = "n <= 16 and 8 or 16", min_blocks = 1 },
+      launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
+                     block = { "threads", "1", "1" }, shared = "0" } },
+    },
+    cuda {
+      name = "chunked", file = "2_chunked.cu.in",
+      tunables = {
+        { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
+        { "steps", { 8, 16 } }, { "chunks", { 4, 8, 16, 32, 64 } }, { "min_blocks", { 1, 4 } },
+      },
+      workspace = "4*b*d*chunks*(n + 1)",
+      launches = {
+        { entry = "selective_scan_ends", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
+          block = { "threads", "1", "1" }, shared = "0" },
+        { entry = "selective_scan_apply", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
+          block = { "threads", "1", "1" }, shared = "0" },
+      },
+    },
+  },
+}

@@ -1,0 +1,21 @@
+/* Tensor elements as they lie in memory, and the seeded random numbers that fill them. */
+#ifndef TUNER_NUMERIC_H
+#define TUNER_NUMERIC_H
+
+#include "../gen/gen.h"
+
+/* Stores `value` at element `index` of `data`, rounded to nearest even; integers are truncated. */
+void tuner_store_element(gen_dtype dtype, void *data, int64_t index, double value);
+/* Element `index` of `data`, exactly. */
+double tuner_load_element(gen_dtype dtype, const void *data, int64_t index);
+
+/* Counter-based generator: the same (seed, stream, index) always yields the same 64 bits. */
+uint64_t tuner_random_u64(uint64_t seed, uint64_t stream, uint64_t index);
+/* The same as a number 0 <= x < 1. */
+double tuner_random_unit(uint64_t seed, uint64_t stream, uint64_t index);
+
+/* Fills rows x cols elements (row pitch tensor->pitch) of `data` as tensor->init says. Elements between the
+ * rows stay as they are. */
+void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, void *data);
+
+#endif

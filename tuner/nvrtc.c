@@ -1,0 +1,203 @@
+/* CUDA C++ to cubin with NVRTC, loaded by dlopen in the compile worker.
+ *
+ * Search order: TUNESMITH_NVRTC (a library file), the loader's path, toolkit folders, the folders of the
+ * Python package nvidia-cuda-nvrtc (site-packages and build/nvrtc, where `make setup` unpacks it).
+ * NVRTC needs no GPU. It compiles for a real architecture, so the answer is machine code; ptxas's -v report
+ * arrives in the compile log and says registers, spills and static shared memory. */
+#include "compile.h"
+
+#include <dlfcn.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct nvrtc_program nvrtc_program;
+
+typedef struct nvrtc_api {
+    void *library;
+    int major, minor;
+    const char *(*error)(int);
+    int (*version)(int *, int *);
+    int (*create)(nvrtc_program **, const char *, const char *, int, const char *const *, const char *const *);
+    int (*destroy)(nvrtc_program **);
+    int (*compile)(nvrtc_program *, int, const char *const *);
+    int (*log_size)(nvrtc_program *, size_t *);
+    int (*log)(nvrtc_program *, char *);
+    int (*cubin_size)(nvrtc_program *, size_t *);
+    int (*cubin)(nvrtc_program *, char *);
+} nvrtc_api;
+
+static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NULL};
+
+/* Newest toolkit first where a pattern matches several: glob sorts upwards, the last match wins. */
+static const char *const patterns[] = {
+    "/usr/local/cuda/lib64/libnvrtc.so.1[23]",
+    "/usr/local/cuda-*/lib64/libnvrtc.so.1[23]",
+    "/usr/local/cuda-*/targets/*/lib/libnvrtc.so.1[23]",
+    "/opt/cuda/lib64/libnvrtc.so.1[23]",
+    "/usr/lib/x86_64-linux-gnu/libnvrtc.so.1[23]",
+    "/usr/lib/python3*/site-packages/nvidia/cu*/lib/libnvrtc.so.1[23]",
+    "/usr/*/lib/python3*/*-packages/nvidia/cu*/lib/libnvrtc.so.1[23]",
+    "/usr/lib/python3/dist-packages/nvidia/cu*/lib/libnvrtc.so.1[23]",
+    "/usr/local/lib/python3*/*-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.1[23]",
+    "/usr/lib/python3/dist-packages/nvidia/cuda_nvrtc/lib/libnvrtc.so.1[23]",
+    "/opt/*/lib/python3*/site-packages/nvidia/cu*/lib/libnvrtc.so.1[23]",
+};
+
+/* The same, below a folder that is known only at run time. */
+static const char *const rooted[] = {
+    "%s/nvrtc/nvidia/*/lib/libnvrtc.so.1[23]",           /* build/nvrtc, next to the program */
+    "%s/nvrtc/*/lib/libnvrtc.so.1[23]",
+    "%s/../build/nvrtc/nvidia/*/lib/libnvrtc.so.1[23]",
+    "%s/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so.1[23]", /* VIRTUAL_ENV, CONDA_PREFIX */
+    "%s/.local/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so.1[23]",
+};
+
+static void *open_glob(const char *pattern) {
+    glob_t found;
+    void *library = NULL;
+    if (glob(pattern, 0, NULL, &found) == 0) {
+        for (size_t i = found.gl_pathc; i > 0 && !library; i--)
+            library = dlopen(found.gl_pathv[i - 1], RTLD_NOW | RTLD_LOCAL);
+        globfree(&found);
+    }
+    return library;
+}
+
+static void *open_below(const char *folder) {
+    void *library = NULL;
+    for (size_t i = 0; i < sizeof rooted / sizeof *rooted && folder && *folder && !library; i++) {
+        ts_buf pattern = {0};
+        ts_buf_append(&pattern, "", 0);
+        const char *mark = strstr(rooted[i], "%s");
+        ts_buf_append(&pattern, folder, strlen(folder));
+        ts_buf_append(&pattern, mark + 2, strlen(mark + 2));
+        if (!pattern.failed) library = open_glob(pattern.data);
+        ts_buf_free(&pattern);
+    }
+    return library;
+}
+
+static void *find_library(void) {
+    const char *chosen = getenv("TUNESMITH_NVRTC");
+    if (chosen && *chosen) return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
+    void *library = NULL;
+    for (size_t i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !library; i++) library = open_glob(patterns[i]);
+    char program[512];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (!library && length > 0) {
+        program[length] = '\0';
+        char *slash = strrchr(program, '/');
+        if (slash) *slash = '\0';
+        library = open_below(program);
+    }
+    const char *const roots[] = {"VIRTUAL_ENV", "CONDA_PREFIX", "HOME"};
+    for (size_t i = 0; i < sizeof roots / sizeof *roots && !library; i++) library = open_below(getenv(roots[i]));
+    return library;
+}
+
+static ts_status load(nvrtc_api *api, ts_err *err) {
+    void *library = find_library();
+    if (!library)
+        return ts_fail(err, TS_STATUS_COMPILE,
+                       "NVRTC not found; run `make setup`, install the CUDA toolkit or the Python package "
+                       "nvidia-cuda-nvrtc, or set TUNESMITH_NVRTC to libnvrtc.so");
+    const struct { const char *name; void *slot; } symbols[] = {
+        {"nvrtcGetErrorString", &api->error},     {"nvrtcVersion", &api->version},
+        {"nvrtcCreateProgram", &api->create},     {"nvrtcDestroyProgram", &api->destroy},
+        {"nvrtcCompileProgram", &api->compile},   {"nvrtcGetProgramLogSize", &api->log_size},
+        {"nvrtcGetProgramLog", &api->log},        {"nvrtcGetCUBINSize", &api->cubin_size},
+        {"nvrtcGetCUBIN", &api->cubin},
+    };
+    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
+        void *address = dlsym(library, symbols[i].name);
+        if (!address)
+            return ts_fail(err, TS_STATUS_COMPILE, "NVRTC lacks %s; version 12.0 or newer is needed",
+                           symbols[i].name);
+        memcpy(symbols[i].slot, &address, sizeof address);
+    }
+    if (api->version(&api->major, &api->minor) != 0)
+        return ts_fail(err, TS_STATUS_COMPILE, "nvrtcVersion failed");
+    api->library = library;
+    return TS_STATUS_OK;
+}
+
+/* One library a worker process, kept until it ends. */
+static ts_status nvrtc(const nvrtc_api **out, ts_err *err) {
+    static nvrtc_api api;
+    if (!api.library) TS_TRY(load(&api, err));
+    *out = &api;
+    return TS_STATUS_OK;
+}
+
+static ts_status describe(tuner_compiler *out, ts_err *err) {
+    const nvrtc_api *api = NULL;
+    TS_TRY(nvrtc(&api, err));
+    snprintf(out->name, sizeof out->name, "nvrtc %d.%d", api->major, api->minor);
+    out->driver_min = 1000 * api->major; /* minor version compatibility: any driver of the same major */
+    return TS_STATUS_OK;
+}
+
+static void keep_most(int32_t *most, long value) {
+    if (value > *most) *most = (int32_t)value;
+}
+
+/* Lines of ptxas -v:  "    0 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads"
+ *                     "ptxas info    : Used 40 registers, used 1 barriers, 4096 bytes smem" */
+static void parse_log(tuner_compiled *out) {
+    for (const char *line = out->log.data; line && *line; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        size_t length = strcspn(line, "\n");
+        char text[512];
+        snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1), line);
+        long stack, stores, loads, registers;
+        if (sscanf(text, " %ld bytes stack frame, %ld bytes spill stores, %ld bytes spill loads", &stack,
+                   &stores, &loads) == 3)
+            keep_most(&out->spill_bytes, stores + loads);
+        const char *used = strstr(text, "Used ");
+        if (!used || sscanf(used, "Used %ld registers", &registers) != 1) continue;
+        keep_most(&out->registers, registers);
+        const char *shared = strstr(used, " bytes smem");
+        while (shared && shared > used && shared[-1] >= '0' && shared[-1] <= '9') shared--;
+        keep_most(&out->shared_bytes, shared ? strtol(shared, NULL, 10) : 0);
+    }
+}
+
+static ts_status compile(const char *source, size_t bytes, const char *const *options, tuner_compiled *out,
+                         ts_err *err) {
+    (void)bytes; /* NUL-terminated by the channel's buffer */
+    const nvrtc_api *api = NULL;
+    TS_TRY(nvrtc(&api, err));
+    int count = 0;
+    while (options[count]) count++;
+    nvrtc_program *program = NULL;
+    int failed = api->create(&program, source, "kernel.cu", 0, NULL, NULL);
+    if (failed) return ts_fail(err, TS_STATUS_COMPILE, "nvrtcCreateProgram: %s", api->error(failed));
+    failed = api->compile(program, count, options);
+    size_t log_bytes = 0, cubin_bytes = 0;
+    char *data = NULL;
+    if (api->log_size(program, &log_bytes) == 0 && log_bytes > 1 && (data = malloc(log_bytes)) &&
+        api->log(program, data) == 0)
+        ts_buf_append(&out->log, data, log_bytes - 1);
+    free(data);
+    data = NULL;
+    parse_log(out);
+    if (failed && !out->log.bytes) ts_buf_printf(&out->log, "nvrtc: %s", api->error(failed));
+    if (!failed && api->cubin_size(program, &cubin_bytes) == 0 && cubin_bytes > 0 &&
+        (data = malloc(cubin_bytes)) && api->cubin(program, data) == 0) {
+        ts_buf_append(&out->blob, data, cubin_bytes);
+        out->ok = true;
+    } else if (!failed) {
+        ts_buf_printf(&out->log, "nvrtc produced no cubin; the target's options must name a real architecture");
+    }
+    free(data);
+    api->destroy(&program);
+    return TS_STATUS_OK;
+}
+
+static const char *const options[] = {"--std=c++17", "--ptxas-options=-v", NULL};
+
+const tuner_backend tuner_nvrtc = {options, describe, compile};
