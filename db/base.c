@@ -1,9 +1,10 @@
-/* Shared C of all parts (base.h): errors, growable buffer, arena, content hash, whole-file reads and writes.
+/* Shared C of all parts (base.h): errors, growable buffer, arena, content hash, whole-file reads
+ * and writes.
  *
- * Owns no state: everything lives in structs of the caller, so all of it may be used from any thread as
- * long as one struct stays with one thread. Does not know SQLite, Lua, CUDA or any type of another part.
- * Builders (buffer, hash) do not report each step: a buffer remembers that an allocation failed and the
- * caller asks once; hashing cannot fail.
+ * Owns no state: everything lives in structs of the caller, so all of it may be used from any
+ * thread as long as one struct stays with one thread. Does not know SQLite, Lua, CUDA or any type
+ * of another part. Builders (buffer, hash) do not report each step: a buffer remembers that an
+ * allocation failed and the caller asks once; hashing cannot fail.
  */
 #include "base.h"
 
@@ -106,7 +107,8 @@ struct ts_arena_block {
     _Alignas(ARENA_ALIGN) unsigned char data[];
 };
 
-/* A request larger than a block gets its own, put behind the head so that the head's rest stays usable. */
+/* A request larger than a block gets its own, put behind the head so that the head's rest stays
+ * usable. */
 static struct ts_arena_block *arena_block_add(ts_arena *arena, size_t bytes) {
     size_t capacity = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
     if (capacity > SIZE_MAX - sizeof(struct ts_arena_block)) return NULL;
@@ -179,8 +181,9 @@ static crypto_generichash_state *hash_state(ts_hash *hash) {
     return (crypto_generichash_state *)(void *)hash->state;
 }
 
-/* sodium_init is not called: it only picks a faster implementation, and as a library we do not want its
- * opening of the random device. The results of the calls below are constant 0 for these sizes. */
+/* sodium_init is not called: it only picks a faster implementation, and as a library we do not want
+ * its opening of the random device. The results of the calls below are constant 0 for these sizes.
+ */
 void ts_hash_init(ts_hash *hash) {
     (void)crypto_generichash_init(hash_state(hash), NULL, 0, HASH_BYTES);
 }
@@ -247,8 +250,8 @@ static bool write_all(int fd, const char *data, size_t bytes) {
     return true;
 }
 
-/* Makes the rename itself survive a power loss. Some file systems refuse fsync on a folder; the file is
- * whole either way, so a failure is not reported. */
+/* Makes the rename itself survive a power loss. Some file systems refuse fsync on a folder; the
+ * file is whole either way, so a failure is not reported. */
 static void sync_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = !slash ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
@@ -280,7 +283,8 @@ ts_status ts_file_write(const char *path, const void *data, size_t bytes, ts_err
     }
     created = true;
     struct stat old;
-    /* mkostemp makes 0600: keep the mode of what is replaced, else readable by all, writable by us only. */
+    /* mkostemp makes 0600: keep the mode of what is replaced, else readable by all, writable by us
+     * only. */
     mode_t mode = stat(path, &old) == 0 ? old.st_mode & 0777 : 0644;
     if (fchmod(fd, mode) != 0 || !write_all(fd, data, bytes) || fsync(fd) != 0) {
         status = ts_fail(err, TS_STATUS_IO, "cannot write %s: %s", path, strerror(errno));

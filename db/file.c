@@ -1,11 +1,13 @@
 /* Opening a database file and deciding whether it is ours.
  *
- * A file may come from anywhere, so nothing in it is believed: SQLite runs in its defensive mode, views
- * and triggers are off, and the schema must equal schema.sql word for word, which leaves no room for a
- * generated column, check or index expression of somebody else. Rows are verified later (row.c, read.c).
+ * A file may come from anywhere, so nothing in it is believed: SQLite runs in its defensive mode,
+ * views and triggers are off, and the schema must equal schema.sql word for word, which leaves no
+ * room for a generated column, check or index expression of somebody else. Rows are verified later
+ * (row.c, read.c).
  *
- * The file is never opened except through SQLite: closing any other descriptor of it would drop the POSIX
- * locks of a writer in the same process. What can be said before SQLite looks is said from stat().
+ * The file is never opened except through SQLite: closing any other descriptor of it would drop the
+ * POSIX locks of a writer in the same process. What can be said before SQLite looks is said from
+ * stat().
  */
 #include "file.h"
 
@@ -21,7 +23,8 @@ static const struct {
     ts_status status;
     const char *text; /* NULL: SQLite's own */
 } sql_errors[] = {
-    {SQLITE_NOTADB, TS_STATUS_CORRUPT, "it is not an SQLite database, or its first page is damaged"},
+    {SQLITE_NOTADB, TS_STATUS_CORRUPT,
+     "it is not an SQLite database, or its first page is damaged"},
     {SQLITE_CORRUPT, TS_STATUS_CORRUPT, "the database is damaged; restore it or tune again"},
     {SQLITE_FORMAT, TS_STATUS_CORRUPT, "the database is damaged; restore it or tune again"},
     {SQLITE_TOOBIG, TS_STATUS_CORRUPT, "it holds a value larger than any of ours"},
@@ -82,7 +85,8 @@ static const char *schema_name(sqlite3_stmt *stmt, int code, int column) {
     return text ? text : "nothing";
 }
 
-/* Compares with a database made in memory from schema.sql, so that there is no second list of objects. */
+/* Compares with a database made in memory from schema.sql, so that there is no second list of
+ * objects. */
 static ts_status check_schema(sqlite3 *db, const char *path, ts_err *err) {
     sqlite3 *model = NULL;
     sqlite3_stmt *want = NULL, *have = NULL;
@@ -188,8 +192,8 @@ static void append_uri(ts_buf *uri, const char *path, bool immutable) {
         bool plain = isalnum((unsigned char)*c) || (strchr("/._-", *c) && !authority);
         ts_buf_printf(uri, plain ? "%c" : "%%%02X", (unsigned char)*c);
     }
-    /* immutable: no locks, so the file may lie on a read-only medium. Right only while no writer is at
-     * work; one that starts in between is noticed by the hashes. */
+    /* immutable: no locks, so the file may lie on a read-only medium. Right only while no writer is
+     * at work; one that starts in between is noticed by the hashes. */
     ts_buf_printf(uri, immutable ? "?mode=ro&immutable=1" : "?mode=ro");
 }
 

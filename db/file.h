@@ -1,4 +1,5 @@
-/* An SQLite file as Tunesmith's: opening, recognising, refusing. Shared by reader and writer, internal to db/. */
+/* An SQLite file as Tunesmith's: opening, recognising, refusing. Shared by reader and writer,
+ * internal to db/. */
 #ifndef DB_FILE_H
 #define DB_FILE_H
 
@@ -9,30 +10,33 @@
 extern const char db_schema_sql[]; /* schema.sql (schema.c) */
 
 enum {
-    /* Longer values are refused on both sides. Text: launch data and evidence are the long ones, tens of
-     * KiB. Blob: the largest real kernels are a few MiB. */
+    /* Longer values are refused on both sides. Text: launch data and evidence are the long ones,
+     * tens of KiB. Blob: the largest real kernels are a few MiB. */
     DB_TEXT_MAX_BYTES = 4 << 20,
     DB_BLOB_MAX_BYTES = 128 << 20,
-    /* A result's transaction takes milliseconds; only a stopped process holds the lock for this long. */
+    /* A result's transaction takes milliseconds; only a stopped process holds the lock for this
+       long. */
     DB_BUSY_TIMEOUT_MS = 30000,
 };
 
-/* Fills *err for the failure `code` of SQLite while `doing` something to `path`; `db` may be NULL. */
+/* Fills *err for the failure `code` of SQLite while `doing` something to `path`; `db` may be NULL.
+ */
 ts_status db_sql_fail(sqlite3 *db, int code, const char *path, const char *doing, ts_err *err);
 
 /* Reads one integer ("PRAGMA user_version"). */
 ts_status db_sql_int(sqlite3 *db, const char *path, const char *sql, int64_t *out, ts_err *err);
 
-/* Opens an existing file read-only and untrusted, and checks that it is ours (db_file_check). NOT_FOUND: no
- * file. CORRUPT: empty, not SQLite, another application's, damaged. UNSUPPORTED: newer schema version.
- * *out is closed with sqlite3_close. */
+/* Opens an existing file read-only and untrusted, and checks that it is ours (db_file_check).
+ * NOT_FOUND: no file. CORRUPT: empty, not SQLite, another application's, damaged. UNSUPPORTED:
+ * newer schema version. *out is closed with sqlite3_close. */
 ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err);
 
-/* Hardening that both sides want: nothing that a file's schema says is executed, values are bounded. */
+/* Hardening that both sides want: nothing that a file's schema says is executed, values are
+ * bounded. */
 void db_file_harden(sqlite3 *db);
 
-/* Checks application id, schema version, and that the schema is exactly schema.sql: no views, no triggers,
- * no other tables. */
+/* Checks application id, schema version, and that the schema is exactly schema.sql: no views, no
+ * triggers, no other tables. */
 ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err);
 
 #endif

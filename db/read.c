@@ -1,12 +1,13 @@
 /* Loads everything a runtime needs from a database file into one arena, then closes the file.
  *
- * The file is hostile until proven otherwise: file.c decides whether it is ours, row.c checks every row
- * against its hash, and only then is the row kept. Winners are read first; they and the default flag say
- * whose code is read, so that the many kernels that lost cost their row but not their blob.
+ * The file is hostile until proven otherwise: file.c decides whether it is ours, row.c checks every
+ * row against its hash, and only then is the row kept. Winners are read first; they and the default
+ * flag say whose code is read, so that the many kernels that lost cost their row but not their
+ * blob.
  *
- * A row that fails is left out with a warning. A file that SQLite itself cannot walk is an error. Lost rows
- * are noticed by SQLite's integrity check of the small tables (each has an index to compare with); the
- * blobs, which are most of the file, are checked by their hash as they are used.
+ * A row that fails is left out with a warning. A file that SQLite itself cannot walk is an error.
+ * Lost rows are noticed by SQLite's integrity check of the small tables (each has an index to
+ * compare with); the blobs, which are most of the file, are checked by their hash as they are used.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static bool target_wanted(const loader *l, const char *target) {
 
 /* ---- structure ---- */
 
-/* A damaged table is a warning, not an error: what is loaded from it is still checked row by row. */
+/* A damaged table is a warning, not an error: what is loaded from it is still checked row by row.
+ */
 static ts_status check_table(loader *l, const char *pragma, ts_err *err) {
     sqlite3_stmt *stmt = NULL;
     ts_status status = TS_STATUS_OK;
@@ -84,14 +86,16 @@ static ts_status check_tables(loader *l, ts_err *err) {
 
 /* ---- rows ---- */
 
-/* Takes the row `stmt` stands on. CORRUPT: this row is to be left out; other failures end the load. */
+/* Takes the row `stmt` stands on. CORRUPT: this row is to be left out; other failures end the load.
+ */
 typedef ts_status take_row(loader *l, sqlite3_stmt *stmt, ts_err *err);
 
 static ts_status take_winner(loader *l, sqlite3_stmt *stmt, ts_err *err) {
     db_winner_row row = {0};
     TS_TRY(db_record_load(stmt, &db_winner_record, &l->image.arena, &row.winner, err));
     row.winner.kernel_id = db_record_head(stmt).kernel_id;
-    /* Asked after the hash, so that a damaged target name is a warning rather than another target. */
+    /* Asked after the hash, so that a damaged target name is a warning rather than another target.
+     */
     if (target_wanted(l, row.winner.target)) ts_buf_append(&l->winners, &row, sizeof row);
     return TS_STATUS_OK;
 }

@@ -1,7 +1,8 @@
-/* What a tuner asks of the database it is writing: the kernels, results and winners of an earlier run.
+/* What a tuner asks of the database it is writing: the kernels, results and winners of an earlier
+ * run.
  *
- * Same rule as the reader: a row that fails its hash does not exist, so the tuner makes it again and
- * overwrites it. Queries see what other writers have committed up to now.
+ * Same rule as the reader: a row that fails its hash does not exist, so the tuner makes it again
+ * and overwrites it. Queries see what other writers have committed up to now.
  */
 #include <string.h>
 

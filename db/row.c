@@ -1,9 +1,9 @@
 /* The field tables of kernel, result and winner, and the four things done with them.
  *
- * A field added to store.h and schema.sql is added here once; binding, reading, hashing and the text export
- * follow. Text keys (problem, target, device) live in tables of their own: a field's `source` reaches
- * through the joins of its record, while the hash is over the texts, not over row numbers, so that a row
- * keeps its hash in another file and a swapped reference is noticed.
+ * A field added to store.h and schema.sql is added here once; binding, reading, hashing and the
+ * text export follow. Text keys (problem, target, device) live in tables of their own: a field's
+ * `source` reaches through the joins of its record, while the hash is over the texts, not over row
+ * numbers, so that a row keeps its hash in another file and a swapped reference is noticed.
  */
 #include "row.h"
 
@@ -14,9 +14,9 @@
 
 /* ---- the tables ---- */
 
-/* clang-format off: these are tables. */
-#define FIELD(record, member, parameter, source, type) \
-    { parameter, source, type, offsetof(record, member) }
+/* clang-format off */
+#define FIELD(record, member, parameter, source, type)                                   \
+    {parameter, source, type, offsetof(record, member)}
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 
 static const db_field kernel_fields[] = {
@@ -40,12 +40,12 @@ static const db_field kernel_fields[] = {
 /* Results and winners name their place the same way, so the writer's shared steps fit both. */
 #define PLACE_FIELDS(record)                                                             \
     FIELD(record, problem, ":problem", "p.text", DB_TEXT),                               \
-        FIELD(record, target, ":target", "t.name", DB_TEXT),                             \
-        FIELD(record, device.name, ":device", "d.name", DB_TEXT),                        \
-        FIELD(record, device.target, ":device_target", "dt.name", DB_TEXT),              \
-        FIELD(record, device.sm_count, ":sm_count", "d.sm_count", DB_INT32),             \
-        FIELD(record, device.memory_bytes, ":memory_bytes", "d.memory_bytes", DB_INT64), \
-        FIELD(record, device.driver, ":driver", "d.driver", DB_TEXT)
+    FIELD(record, target, ":target", "t.name", DB_TEXT),                                 \
+    FIELD(record, device.name, ":device", "d.name", DB_TEXT),                            \
+    FIELD(record, device.target, ":device_target", "dt.name", DB_TEXT),                  \
+    FIELD(record, device.sm_count, ":sm_count", "d.sm_count", DB_INT32),                 \
+    FIELD(record, device.memory_bytes, ":memory_bytes", "d.memory_bytes", DB_INT64),     \
+    FIELD(record, device.driver, ":driver", "d.driver", DB_TEXT)
 
 #define PLACE_JOINS                                                                        \
     " LEFT JOIN problem p ON p.id = r.problem_id LEFT JOIN target t ON t.id = r.target_id" \
@@ -134,9 +134,10 @@ db_row_head db_record_head(sqlite3_stmt *stmt) {
                          column_text(stmt, 2), column_text(stmt, 3)};
 }
 
-/* False: a value of another type or size than we write. STRICT tables promise the type, but only for a
- * file that nobody edited. */
-static bool read_field(sqlite3_stmt *stmt, int column, db_type type, ts_arena *arena, void *member) {
+/* False: a value of another type or size than we write. STRICT tables promise the type, but only
+ * for a file that nobody edited. */
+static bool read_field(sqlite3_stmt *stmt, int column, db_type type, ts_arena *arena,
+                       void *member) {
     int stored = sqlite3_column_type(stmt, column);
     if (type == DB_REAL) {
         if (stored != SQLITE_FLOAT && stored != SQLITE_NULL) return false;

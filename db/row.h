@@ -1,5 +1,5 @@
-/* The stored records as tables of their fields: one list drives binding, reading, hashing and export.
- * Internal to db/. */
+/* The stored records as tables of their fields: one list drives binding, reading, hashing and
+ * export. Internal to db/. */
 #ifndef DB_ROW_H
 #define DB_ROW_H
 
@@ -19,7 +19,8 @@ typedef struct db_field {
 typedef struct db_record {
     const char *name;   /* "winner"; also opens the hash */
     const char *select; /* id, kernel_id, stored hash, hash of the kernel or blob it stands on */
-    const char *from; /* FROM clause; outer joins, so that a row with a broken reference is still seen */
+    const char
+        *from; /* FROM clause; outer joins, so that a row with a broken reference is still seen */
     const db_field *fields;
     size_t field_count;
 } db_record;
@@ -42,22 +43,24 @@ ts_status db_record_prepare(sqlite3 *db, const char *path, const db_record *reco
 /* Reads the head of the current row. */
 db_row_head db_record_head(sqlite3_stmt *stmt);
 
-/* Reads the current row of such a statement into *row, strings into `arena`, and checks it against its hash.
- * CORRUPT: a value of the wrong type or size, or another hash; then *row must not be used. */
+/* Reads the current row of such a statement into *row, strings into `arena`, and checks it against
+ * its hash. CORRUPT: a value of the wrong type or size, or another hash; then *row must not be
+ * used. */
 ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
                          ts_err *err);
 
-/* Loads the blob of the kernel row that `stmt` stands on into `arena` and checks it against the hash that
- * the row's own hash covers; sets blob, blob_bytes, id and hash of *kernel. CORRUPT: missing or altered. */
+/* Loads the blob of the kernel row that `stmt` stands on into `arena` and checks it against the
+ * hash that the row's own hash covers; sets blob, blob_bytes, id and hash of *kernel. CORRUPT:
+ * missing or altered. */
 ts_status db_kernel_load_blob(sqlite3 *db, const char *path, sqlite3_stmt *stmt, ts_arena *arena,
                               db_kernel *kernel, ts_err *err);
 
-/* Binds every field that `stmt` has a parameter for; text is borrowed until the statement has run. Returns
- * an SQLite code. NaN and NULL text are stored as NULL and ''. */
+/* Binds every field that `stmt` has a parameter for; text is borrowed until the statement has run.
+ * Returns an SQLite code. NaN and NULL text are stored as NULL and ''. */
 int db_record_bind(sqlite3_stmt *stmt, const db_record *record, const void *row);
 
-/* The row's hash: record name, every field, and `base_hash`, the hash of what the row stands on (a kernel's
- * blob; a result's or winner's kernel, "" for none). Equal on every machine. */
+/* The row's hash: record name, every field, and `base_hash`, the hash of what the row stands on (a
+ * kernel's blob; a result's or winner's kernel, "" for none). Equal on every machine. */
 void db_record_hash(const db_record *record, const void *row, const char *base_hash,
                     char hex[TS_HASH_HEX]);
 

@@ -1,8 +1,8 @@
 /* schema.sql as a C string.
  *
- * The assembler copies the file in, so that it stays an SQL file and no generator is needed. The path is
- * relative to the repository root, where make runs; the Makefile names schema.sql as a dependency, which
- * the compiler cannot see.
+ * The assembler copies the file in, so that it stays an SQL file and no generator is needed. The
+ * path is relative to the repository root, where make runs; the Makefile names schema.sql as a
+ * dependency, which the compiler cannot see.
  */
 #include "file.h"
 

@@ -1,9 +1,9 @@
--- The Tunesmith database, schema version 1 (user_version), marked by its application_id (db/store.h).
--- Embedded in the reader and the writer by db/schema.c. A file is accepted only if its own schema is this
+-- The Tunesmith database, schema version 1 (user_version), known by application_id (db/store.h).
+-- Embedded in reader and writer by db/schema.c. A file is accepted only if its own schema is this
 -- one, word for word: whatever changes here needs a new DB_USER_VERSION.
 --
--- Times are microseconds, sizes bytes. `hash` columns hold 64 hex digits of BLAKE2b-256 (db/row.c says
--- over what); a row whose content no longer matches its hash is treated as absent.
+-- Times are microseconds, sizes bytes. `hash` columns hold 64 hex digits of BLAKE2b-256 (db/row.c
+-- says over what); a row whose content no longer matches its hash is treated as absent.
 
 -- Facts about the file itself, for people: which program made it, from which templates.
 CREATE TABLE meta (
@@ -17,8 +17,9 @@ CREATE TABLE target (
   name TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- What was measured on. Rows are never changed: a new driver makes a new row, so that a result keeps the
--- one it was measured with. Results and winners are replaced by device name, whatever the driver.
+-- What was measured on. Rows are never changed: a new driver makes a new row, so that a result
+-- keeps the one it was measured with. Results and winners are replaced by device name, whatever the
+-- driver.
 CREATE TABLE device (
   id           INTEGER PRIMARY KEY,
   name         TEXT NOT NULL,
@@ -35,8 +36,8 @@ CREATE TABLE problem (
   text TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- Compiled code. Variants that compile to the same bytes share one row. Kept apart from `kernel` so that
--- reading all kernel rows does not read all code.
+-- Compiled code. Variants that compile to the same bytes share one row. Kept apart from `kernel` so
+-- that reading all kernel rows does not read all code.
 CREATE TABLE blob (
   id    INTEGER PRIMARY KEY,
   hash  TEXT NOT NULL UNIQUE,  -- over bytes

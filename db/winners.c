@@ -1,7 +1,8 @@
 /* Text export of winners: database image -> sorted rows -> one JSON file a (target, device).
  *
- * The fields come from the winner's record (row.c), so a new one is exported without a change here. Lines
- * are built one by one and joined by hand, because the layout (one winner a line, for diffs) is ours.
+ * The fields come from the winner's record (row.c), so a new one is exported without a change here.
+ * Lines are built one by one and joined by hand, because the layout (one winner a line, for diffs)
+ * is ours.
  */
 #include "winners.h"
 

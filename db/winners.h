@@ -1,4 +1,5 @@
-/* The text form of a database's winners: what a repository keeps and people can read and compare. */
+/* The text form of a database's winners: what a repository keeps and people can read and compare.
+ */
 #ifndef DB_WINNERS_H
 #define DB_WINNERS_H
 
@@ -6,16 +7,18 @@
 
 #define DB_WINNERS_FORMAT 1
 
-/* Writes the winners of the database `db_path` as JSON: one file a (target, device), one winner a line in the
- * order of their problems, every field of db_winner and the kernel's spec, abi and signature, no blobs; NaN
- * is null. Equal winners give equal bytes, whatever the order they were found in.
+/* Writes the winners of the database `db_path` as JSON: one file a (target, device), one winner a
+ * line in the order of their problems, every field of db_winner and the kernel's spec, abi and
+ * signature, no blobs; NaN is null. Equal winners give equal bytes, whatever the order they were
+ * found in.
  *
- * `dir_or_file`: an existing folder receives "<target>-<device>.json" (lower case, other characters than
- * letters, digits and _ as one dash); any other path is one file, and then the database may hold winners
- * of one (target, device) only. Files are replaced atomically.
+ * `dir_or_file`: an existing folder receives "<target>-<device>.json" (lower case, other characters
+ * than letters, digits and _ as one dash); any other path is one file, and then the database may
+ * hold winners of one (target, device) only. Files are replaced atomically.
  *
- * Errors: those of db_image_load; CORRUPT also where rows had to be left out, since half of the winners
- * would look like all; NOT_FOUND: no winners; INVALID_ARGUMENT: several devices for one file; IO. */
+ * Errors: those of db_image_load; CORRUPT also where rows had to be left out, since half of the
+ * winners would look like all; NOT_FOUND: no winners; INVALID_ARGUMENT: several devices for one
+ * file; IO. */
 ts_status db_export_winners(const char *db_path, const char *dir_or_file, ts_err *err);
 
 #endif

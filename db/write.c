@@ -1,13 +1,15 @@
-/* The writing side of the database: opens or creates the file, and stores kernels, results and winners.
+/* The writing side of the database: opens or creates the file, and stores kernels, results and
+ * winners.
  *
- * Every store is one short BEGIN IMMEDIATE transaction that runs a list of the statements below, each bound
- * to the same record by parameter name. IMMEDIATE takes the write lock at the start, where waiting for
- * other writers works; a transaction that reads first and then writes could only fail.
+ * Every store is one short BEGIN IMMEDIATE transaction that runs a list of the statements below,
+ * each bound to the same record by parameter name. IMMEDIATE takes the write lock at the start,
+ * where waiting for other writers works; a transaction that reads first and then writes could only
+ * fail.
  *
- * WAL with synchronous=NORMAL: a commit is in the operating system's hands when the call returns, so kill -9
- * of this process, or of all writers, loses no committed row. A power loss may lose the last commits (those
- * since the last checkpoint) but never damages the file; a tuner then measures a few variants again, which
- * is cheaper than an fsync a result.
+ * WAL with synchronous=NORMAL: a commit is in the operating system's hands when the call returns,
+ * so kill -9 of this process, or of all writers, loses no committed row. A power loss may lose the
+ * last commits (those since the last checkpoint) but never damages the file; a tuner then measures
+ * a few variants again, which is cheaper than an fsync a result.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +24,8 @@
     " AND target_id = (SELECT id FROM target WHERE name = :target)" \
     " AND device_id IN (SELECT id FROM device WHERE name = :device)"
 
-/* Scalar subqueries: a missing key becomes NULL and breaks NOT NULL, where a join would insert nothing. */
+/* Scalar subqueries: a missing key becomes NULL and breaks NOT NULL, where a join would insert
+ * nothing. */
 #define PLACE_IDS                                                           \
     " (SELECT id FROM problem WHERE text = :problem),"                      \
     " (SELECT id FROM target WHERE name = :target),"                        \
@@ -30,22 +33,28 @@
     "  AND memory_bytes = :memory_bytes AND driver = :driver"               \
     "  AND target_id = (SELECT id FROM target WHERE name = :device_target))"
 
-/* Kernel and blob are found by hash. Found again, they are written again where they differ: so a damaged row
- * is repaired by tuning, and ids that results and winners refer to stay. */
+/* Kernel and blob are found by hash. Found again, they are written again where they differ: so a
+ * damaged row is repaired by tuning, and ids that results and winners refer to stay. */
+/* clang-format off */
 static const char *const step_sql[DB_STEP_COUNT] = {
-    [DB_STEP_PROBLEM] = "INSERT INTO problem (text) VALUES (:problem) ON CONFLICT DO NOTHING",
-    [DB_STEP_TARGET] = "INSERT INTO target (name) VALUES (:target) ON CONFLICT DO NOTHING",
+    [DB_STEP_PROBLEM] =
+        "INSERT INTO problem (text) VALUES (:problem) ON CONFLICT DO NOTHING",
+    [DB_STEP_TARGET] =
+        "INSERT INTO target (name) VALUES (:target) ON CONFLICT DO NOTHING",
     [DB_STEP_DEVICE_TARGET] =
         "INSERT INTO target (name) VALUES (:device_target) ON CONFLICT DO NOTHING",
-    [DB_STEP_DEVICE] = "INSERT INTO device (name, target_id, sm_count, memory_bytes, driver)"
-                       " VALUES (:device, (SELECT id FROM target WHERE name = :device_target),"
-                       " :sm_count, :memory_bytes, :driver) ON CONFLICT DO NOTHING",
-    [DB_STEP_BLOB] = "INSERT INTO blob (hash, bytes) VALUES (:blob_hash, :blob)"
-                     " ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes"
-                     " WHERE bytes IS NOT excluded.bytes",
+    [DB_STEP_DEVICE] =
+        "INSERT INTO device (name, target_id, sm_count, memory_bytes, driver)"
+        " VALUES (:device, (SELECT id FROM target WHERE name = :device_target),"
+        " :sm_count, :memory_bytes, :driver) ON CONFLICT DO NOTHING",
+    [DB_STEP_BLOB] =
+        "INSERT INTO blob (hash, bytes) VALUES (:blob_hash, :blob)"
+        " ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes"
+        " WHERE bytes IS NOT excluded.bytes",
     [DB_STEP_KERNEL] =
         "INSERT INTO kernel (family, version, variant, spec, target_id, abi, signature, compiler,"
-        " options, launch, registers, spill_bytes, shared_bytes, driver_min, is_default, blob_id, hash)"
+        " options, launch, registers, spill_bytes, shared_bytes, driver_min, is_default, blob_id,"
+        " hash)"
         " VALUES (:family, :version, :variant, :spec, (SELECT id FROM target WHERE name = :target),"
         " :abi, :signature, :compiler, :options, :launch, :registers, :spill_bytes, :shared_bytes,"
         " :driver_min, :is_default, (SELECT id FROM blob WHERE hash = :blob_hash), :hash)"
@@ -56,23 +65,27 @@ static const char *const step_sql[DB_STEP_COUNT] = {
         " spill_bytes = excluded.spill_bytes, shared_bytes = excluded.shared_bytes,"
         " driver_min = excluded.driver_min, is_default = excluded.is_default,"
         " blob_id = excluded.blob_id RETURNING id",
-    [DB_STEP_DROP_RESULT] = "DELETE FROM result WHERE" PLACE
-                            " AND variant = :variant AND signature = :signature",
+    [DB_STEP_DROP_RESULT] =
+        "DELETE FROM result WHERE" PLACE " AND variant = :variant AND signature = :signature",
     [DB_STEP_RESULT] =
-        "INSERT INTO result (problem_id, target_id, device_id, variant, signature, kernel_id, status,"
-        " reason, time_us, spread_us, samples, error, evidence, hash) VALUES (" PLACE_IDS
-        ", :variant, :signature, :kernel_id, :status, :reason, :time_us, :spread_us, :samples, :error,"
-        " :evidence, :hash)",
+        "INSERT INTO result (problem_id, target_id, device_id, variant, signature, kernel_id,"
+        " status, reason, time_us, spread_us, samples, error, evidence, hash)"
+        " VALUES (" PLACE_IDS ", :variant, :signature, :kernel_id,"
+        " :status, :reason, :time_us, :spread_us, :samples, :error, :evidence, :hash)",
     /* A predicted winner removes and replaces predicted ones only. */
-    [DB_STEP_DROP_WINNER] = "DELETE FROM winner WHERE" PLACE
-                            " AND (:evidence = 'measured' OR evidence <> 'measured')",
+    [DB_STEP_DROP_WINNER] =
+        "DELETE FROM winner WHERE" PLACE
+        " AND (:evidence = 'measured' OR evidence <> 'measured')",
     [DB_STEP_WINNER] =
-        "INSERT INTO winner (problem_id, target_id, device_id, kernel_id, variant, evidence, time_us,"
-        " ci_low_us, ci_high_us, default_us, gflops, gbytes, family_hash, oracle_hash, compiler,"
-        " verdict, hash) SELECT" PLACE_IDS ", :kernel_id, :variant, :evidence, :time_us, :ci_low_us,"
-        " :ci_high_us, :default_us, :gflops, :gbytes, :family_hash, :oracle_hash, :compiler, :verdict,"
-        " :hash WHERE NOT EXISTS (SELECT 1 FROM winner WHERE" PLACE ")",
+        "INSERT INTO winner (problem_id, target_id, device_id, kernel_id, variant, evidence,"
+        " time_us, ci_low_us, ci_high_us, default_us, gflops, gbytes, family_hash, oracle_hash,"
+        " compiler, verdict, hash)"
+        " SELECT" PLACE_IDS ", :kernel_id, :variant, :evidence,"
+        " :time_us, :ci_low_us, :ci_high_us, :default_us, :gflops, :gbytes, :family_hash,"
+        " :oracle_hash, :compiler, :verdict, :hash"
+        " WHERE NOT EXISTS (SELECT 1 FROM winner WHERE" PLACE ")",
 };
+/* clang-format on */
 
 /* What the steps of one store are bound to. */
 typedef struct binding {
@@ -88,11 +101,13 @@ typedef struct binding {
 static int bind_step(sqlite3_stmt *stmt, const binding *b) {
     int code = db_record_bind(stmt, b->record, b->row);
     int index = sqlite3_bind_parameter_index(stmt, ":hash");
-    if (code == SQLITE_OK && index)
+    if (code == SQLITE_OK && index) {
         code = sqlite3_bind_text(stmt, index, b->hash, -1, SQLITE_STATIC);
+    }
     index = sqlite3_bind_parameter_index(stmt, ":kernel_id");
-    if (code == SQLITE_OK && index && b->kernel_id)
+    if (code == SQLITE_OK && index && b->kernel_id) {
         code = sqlite3_bind_int64(stmt, index, b->kernel_id);
+    }
     index = sqlite3_bind_parameter_index(stmt, ":blob_hash");
     if (code == SQLITE_OK && index) {
         code = sqlite3_bind_text(stmt, index, b->blob_hash, -1, SQLITE_STATIC);
@@ -124,7 +139,8 @@ static int run_step(db_writer *w, db_step step, const binding *b, int64_t *id) {
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Runs `count` steps as one committed transaction; *id: the last row id that one of them returned. */
+/* Runs `count` steps as one committed transaction; *id: the last row id that one of them returned.
+ */
 static ts_status store(db_writer *w, const db_step *steps, size_t count, const binding *b,
                        int64_t *id, ts_err *err) {
     int code = sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
@@ -224,8 +240,8 @@ ts_status db_meta_set(db_writer *w, const char *key, const char *value, ts_err *
 
 /* ---- opening and closing ---- */
 
-/* Asks for a journal mode and says whether SQLite took it. Changing the mode needs the file alone for a
- * moment, and SQLite's own busy handler does not cover that, hence the loop. */
+/* Asks for a journal mode and says whether SQLite took it. Changing the mode needs the file alone
+ * for a moment, and SQLite's own busy handler does not cover that, hence the loop. */
 static int set_journal_mode(sqlite3 *db, const char *sql, const char *mode, int timeout_ms) {
     enum { STEP_MS = 10 };
     for (int waited_ms = 0;; waited_ms += STEP_MS) {
@@ -332,8 +348,8 @@ void db_writer_close(db_writer *w) {
     if (!w) return;
     for (size_t i = 0; i < DB_STEP_COUNT; i++) sqlite3_finalize(w->steps[i]);
     for (size_t i = 0; i < DB_QUERY_COUNT; i++) sqlite3_finalize(w->queries[i]);
-    /* So that the file stands alone. While others have it open neither works, and need not: the last one to
-     * close does it, hence the short wait. */
+    /* So that the file stands alone. While others have it open neither works, and need not: the
+     * last one to close does it, hence the short wait. */
     enum { CLOSE_WAIT_MS = 100 };
     sqlite3_busy_timeout(w->db, CLOSE_WAIT_MS);
     sqlite3_wal_checkpoint_v2(w->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The writer object, shared by write.c (stores) and resume.c (asks what is stored). Internal to db/. */
+/* The writer object, shared by write.c (stores) and resume.c (asks what is stored). Internal to
+ * db/. */
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
 

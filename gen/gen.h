@@ -95,6 +95,7 @@ typedef struct gen_tensor {
     int64_t pitch;          /* elements between rows: cols, plus the case's pad if the tensor has a pitch member */
     int32_t offset;         /* of the pointer member in the args struct */
     int32_t pitch_offset;   /* of the int64_t pitch member; -1 if rows are always dense */
+    int32_t slot;           /* place among the family's declared tensors */
     bool optional;          /* NULL allowed */
     gen_init_kind init;
     double init_a, init_b;
@@ -125,6 +126,13 @@ ts_status gen_bind(gen *g, const gen_case *c, gen_binding *out, ts_err *err);
 /* `slots` are 8 bytes each: int64_t fields in declared order, double scalars, then double* of every
  * declared tensor (dense, pitch = cols; NULL where absent or omitted), the order of the generated ref.h. */
 typedef void (*gen_oracle)(const void *slots, int64_t lane);
+
+/* Oracles of the families that this program was built with (generated: build/generated/oracles.c). */
+typedef struct gen_oracle_entry {
+    const char *family;
+    gen_oracle oracle;
+} gen_oracle_entry;
+extern const gen_oracle_entry gen_oracle_table[]; /* ends with {NULL, NULL} */
 
 /* Text of the generated `<family>_ref.h`: struct <family>_ref, enums for enumerated fields, prototype. */
 ts_status gen_ref_header(gen *g, const gen_family *family, ts_buf *out, ts_err *err);

@@ -147,6 +147,14 @@ void gen_push_environment(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
+bool gen_sandbox_has(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &SANDBOX_KEY);
+    bool known = lua_getfield(L, -1, name) != LUA_TNIL;
+    lua_pop(L, 2);
+    return known;
+}
+
 /* ---- errors ---- */
 
 void gen_raise(lua_State *L, ts_status status, const char *format, ...)

@@ -32,5 +32,7 @@ _Noreturn void gen_reraise(lua_State *L);
 /* Pushes a new environment: an empty table behind which lie the sandbox's functions. Reading a name that is
  * in neither raises "unknown name". */
 void gen_push_environment(lua_State *L);
+/* Is it one of the sandbox's functions or libraries? */
+bool gen_sandbox_has(lua_State *L, const char *name);
 
 #endif

@@ -1,6 +1,7 @@
 /* Tunesmith: run a Hugging Face model directory with tuned kernels.
  *
- *     ts_engine *engine;  ts_model *model;  ts_session *session;  ts_tokenizer *tokenizer;  ts_err err;
+ *     ts_engine *engine;  ts_model *model;  ts_session *session;
+ *     ts_tokenizer *tokenizer;  ts_err err;
  *     ts_engine_options options = ts_engine_defaults();
  *     options.device = "auto";
  *     options.database = "tunesmith.db";
@@ -10,16 +11,20 @@
  *     ts_tokenizer_load("mamba-130m-hf", &tokenizer, &err);
  *     ts_tokenizer_encode(tokenizer, text, strlen(text), true, &ids, &count, &err);
  *     ts_session_prefill(session, ids, count, NULL, &err);
- *     while (ts_session_next(session, NULL, &id, &err) == TS_STATUS_OK && !ts_model_is_end(model, id))
+ *     while (ts_session_next(session, NULL, &id, &err) == TS_STATUS_OK &&
+ *            !ts_model_is_end(model, id))
  *         ts_tokenizer_stream(tokenizer, &stream, id, write_text, NULL);
  *
- * An engine is a device and a database; a model is weights on that device; a session is one sequence: its
- * state, its logits. Weights are shared by sessions. Not in this header: not API.
+ * An engine is a device and a database; a model is weights on that device; a session is one
+ * sequence: its state, its logits. Weights are shared by sessions. Not in this header: not API.
  *
- * Errors: every fallible call returns a ts_status and fills `err` (NULL is allowed) with a message that
- * names the file, tensor or key. Outputs are set only on success. No function prints, exits or aborts.
- * Threads: an engine, a model, a tokenizer and an embedding table may be used by several threads at once;
- * a session and a sampler by one at a time. Close in the reverse order of creation; every close takes NULL.
+ * Errors: every fallible call returns a ts_status and fills `err` (NULL is allowed) with a message
+ * that names the file, tensor or key. Outputs are set only on success. No function prints, exits or
+ * aborts.
+ *
+ * Threads: an engine, a model, a tokenizer and an embedding table may be used by several threads at
+ * once; a session and a sampler by one at a time. Close in the reverse order of creation; every
+ * close takes NULL.
  */
 #ifndef TUNESMITH_H
 #define TUNESMITH_H
@@ -44,15 +49,16 @@ TS_API void ts_free(void *memory);
 
 /* ---- engine ---- */
 
-/* Option structs start with their size, so that an older program runs with a newer library: always begin
- * from the defaults function. Text is borrowed during the call only. */
+/* Option structs start with their size, so that an older program runs with a newer library: always
+ * begin from the defaults function. Text is borrowed during the call only. */
 typedef struct ts_engine_options {
     size_t size;
     const char *device;   /* "auto" (default), "cpu", "cuda", "cuda:1" */
     int threads;          /* CPU workers; 0 (default): one a core */
-    const char *database; /* NULL (default): TUNESMITH_DB, the user's, then the system's data directory */
-    /* Called with one line of text, without newline, for what deserves a user's eye (a database row that
-     * was skipped, an unexpected tensor). May come from any thread that uses the engine. NULL: dropped. */
+    const char *database; /* NULL (default): TUNESMITH_DB, the user's, the system's data directory */
+    /* Called with one line of text, without newline, for what deserves a user's eye (a database row
+     * that was skipped, an unexpected tensor). May come from any thread that uses the engine. NULL:
+     * dropped. */
     void (*log)(void *context, const char *message);
     void *log_context;
 } ts_engine_options;
@@ -92,7 +98,7 @@ typedef struct ts_model_info {
     const char *model_type; /* "mamba"; static text */
     ts_dtype dtype;         /* in use, never AUTO */
     int32_t vocab, hidden, layers;
-    size_t weight_bytes;    /* on the device */
+    size_t weight_bytes; /* on the device */
 } ts_model_info;
 
 TS_API ts_model_info ts_model_describe(const ts_model *model);
@@ -104,10 +110,10 @@ TS_API bool ts_model_is_end(const ts_model *model, int32_t id);
 /* Applied in this order: repetition penalty, temperature, top-k, top-p, min-p, draw. */
 typedef struct ts_sampler_options {
     size_t size;
-    float temperature;    /* 0 (default): greedy, the largest logit, the lowest id among equals */
-    int32_t top_k;        /* keep the k best and their equals; 0 (default): all */
-    float top_p;          /* keep the smallest set of at least this probability; 1 (default): all */
-    float min_p;          /* drop below this share of the best one's probability; 0 (default): none */
+    float temperature; /* 0 (default): greedy, the largest logit, the lowest id among equals */
+    int32_t top_k;     /* keep the k best and their equals; 0 (default): all */
+    float top_p;       /* keep the smallest set of at least this probability; 1 (default): all */
+    float min_p;       /* drop below this share of the best one's probability; 0 (default): none */
     float repeat_penalty; /* of every id seen in prompt and output; 1 (default): off */
     uint64_t seed;        /* a seed gives the same text on every run */
 } ts_sampler_options;
@@ -116,24 +122,27 @@ TS_API ts_sampler_options ts_sampler_defaults(void);
 /* The defaults with what generation_config.json asks for; it samples only if it says do_sample. */
 TS_API ts_sampler_options ts_model_sampling(const ts_model *model);
 /* INVALID_ARGUMENT names the option that is out of its range. */
-TS_API ts_status ts_sampler_create(const ts_sampler_options *options, int32_t vocab, ts_sampler **out,
-                                   ts_err *err);
+TS_API ts_status ts_sampler_create(const ts_sampler_options *options, int32_t vocab,
+                                   ts_sampler **out, ts_err *err);
 TS_API void ts_sampler_close(ts_sampler *sampler);
-/* Chooses an id from `logits` [vocab]; `seen` [vocab] is nonzero for ids under the repetition penalty (NULL:
- * none). The n-th call of a seed draws the n-th random number, whatever else runs. */
+/* Chooses an id from `logits` [vocab]; `seen` [vocab] is nonzero for ids under the repetition
+ * penalty (NULL: none). The n-th call of a seed draws the n-th random number, whatever else
+ * runs. */
 TS_API int32_t ts_sampler_pick(ts_sampler *sampler, const float *logits, const uint8_t *seen);
 
 /* ---- caller's embeddings ---- */
 
-/* A safetensors file with `embeddings.weight` [V', e] and optionally `projection.weight` [hidden, e] and
- * `projection.bias` [hidden]: the vector of an id is projection * embedding + bias in fp32. V' must be at
- * least the model's vocabulary, because generated ids go through the table too. INVALID_ARGUMENT names the
- * tensor that does not fit or holds a value that is not finite. */
-TS_API ts_status ts_embeds_open(const char *path, const ts_model *model, ts_embeds **out, ts_err *err);
+/* A safetensors file with `embeddings.weight` [V', e] and optionally `projection.weight` [hidden,
+ * e] and `projection.bias` [hidden]: the vector of an id is projection * embedding + bias in fp32.
+ * V' must be at least the model's vocabulary, because generated ids go through the table too.
+ * INVALID_ARGUMENT names the tensor that does not fit or holds a value that is not finite. */
+TS_API ts_status ts_embeds_open(const char *path, const ts_model *model, ts_embeds **out,
+                                ts_err *err);
 TS_API void ts_embeds_close(ts_embeds *embeds);
 /* The number of ids of the table (V'). */
 TS_API int32_t ts_embeds_count(const ts_embeds *embeds);
-/* Vectors of `count` ids to `vectors` [count, hidden]. INVALID_ARGUMENT names an id outside the table. */
+/* Vectors of `count` ids to `vectors` [count, hidden]. INVALID_ARGUMENT names an id outside the
+ * table. */
 TS_API ts_status ts_embeds_lookup(const ts_embeds *embeds, const int32_t *ids, size_t count,
                                   float *vectors, ts_err *err);
 
@@ -141,9 +150,10 @@ TS_API ts_status ts_embeds_lookup(const ts_embeds *embeds, const int32_t *ids, s
 
 typedef struct ts_session_options {
     size_t size;
-    int32_t chunk;           /* most prompt tokens in one pass; default 512 */
-    bool all_logits;         /* prefill may hand out logits of every position; default false */
-    const ts_embeds *embeds; /* every id, generated ones too, is looked up here; NULL (default): the model's */
+    int32_t chunk;   /* most prompt tokens in one pass; default 512 */
+    bool all_logits; /* prefill may hand out logits of every position; default false */
+    /* Every id, generated ones too, is looked up here; NULL (default): the model's own table. */
+    const ts_embeds *embeds;
 } ts_session_options;
 
 TS_API ts_session_options ts_session_defaults(void);
@@ -159,9 +169,10 @@ typedef struct ts_plan {
 TS_API ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype,
                                const ts_session_options *options, ts_plan *out, ts_err *err);
 
-/* A new sequence. Allocates everything that it will ever need. OUT_OF_MEMORY says how much was wanted. */
-TS_API ts_status ts_session_create(ts_model *model, const ts_session_options *options, ts_session **out,
-                                   ts_err *err);
+/* A new sequence. Allocates everything that it will ever need. OUT_OF_MEMORY says how much was
+ * wanted. */
+TS_API ts_status ts_session_create(ts_model *model, const ts_session_options *options,
+                                   ts_session **out, ts_err *err);
 TS_API void ts_session_close(ts_session *session);
 /* Back to the empty sequence. */
 TS_API ts_status ts_session_reset(ts_session *session, ts_err *err);
@@ -169,35 +180,37 @@ TS_API ts_status ts_session_reset(ts_session *session, ts_err *err);
 TS_API size_t ts_session_length(const ts_session *session);
 
 /* Consumes `count` ids, at least one, after what was consumed before. `logits`, if not NULL (needs
- * all_logits), receives [count, vocab]. INVALID_ARGUMENT names an id outside the vocabulary; the state is
- * then as before. After a device error the session must be reset. */
-TS_API ts_status ts_session_prefill(ts_session *session, const int32_t *ids, size_t count, float *logits,
-                                    ts_err *err);
+ * all_logits), receives [count, vocab]. INVALID_ARGUMENT names an id outside the vocabulary; the
+ * state is then as before. After a device error the session must be reset. */
+TS_API ts_status ts_session_prefill(ts_session *session, const int32_t *ids, size_t count,
+                                    float *logits, ts_err *err);
 /* The same with vectors [count, hidden] in place of the embeddings of ids. */
 TS_API ts_status ts_session_prefill_vectors(ts_session *session, const float *vectors, size_t count,
                                             float *logits, ts_err *err);
 /* Consumes one id by the decode path. No allocation. */
 TS_API ts_status ts_session_step(ts_session *session, int32_t id, ts_err *err);
-/* Chooses the id that follows; sampler NULL is greedy. The id is consumed by whatever comes next (another
- * ts_session_next, a prefill, a step), so the last id of a text costs no pass. No allocation. */
+/* Chooses the id that follows; sampler NULL is greedy. The id is consumed by whatever comes next
+ * (another ts_session_next, a prefill, a step), so the last id of a text costs no pass. No
+ * allocation. */
 TS_API ts_status ts_session_next(ts_session *session, ts_sampler *sampler, int32_t *id, ts_err *err);
 /* Logits [vocab] of the last consumed position, borrowed until the next call on the session. */
 TS_API ts_status ts_session_logits(ts_session *session, const float **logits, ts_err *err);
 
 /* ---- tokenizer ---- */
 
-/* Reads DIR/tokenizer.json, or the file itself if `path` is one: byte-level BPE. Needs no engine. CORRUPT or
- * UNSUPPORTED name the key. */
+/* Reads DIR/tokenizer.json, or the file itself if `path` is one: byte-level BPE. Needs no engine.
+ * CORRUPT or UNSUPPORTED name the key. */
 TS_API ts_status ts_tokenizer_load(const char *path, ts_tokenizer **out, ts_err *err);
 TS_API void ts_tokenizer_close(ts_tokenizer *tokenizer);
 /* One more than the largest id that names a text. */
 TS_API int32_t ts_tokenizer_size(const ts_tokenizer *tokenizer);
-/* Ids of `bytes` bytes of text; bad UTF-8 counts as U+FFFD. `special`: text that spells a special token
- * becomes that token; false: it is ordinary characters (for text that is not trusted). *ids: ts_free. */
+/* Ids of `bytes` bytes of text; bad UTF-8 counts as U+FFFD. `special`: text that spells a special
+ * token becomes that token; false: it is ordinary characters (for text that is not trusted). *ids:
+ * ts_free. */
 TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t bytes,
                                      bool special, int32_t **ids, size_t *count, ts_err *err);
-/* Text of ids, always valid UTF-8, NUL-terminated; ids without a text decode to nothing, special tokens too
- * if `skip_special`. *text: ts_free; `bytes` may be NULL. */
+/* Text of ids, always valid UTF-8, NUL-terminated; ids without a text decode to nothing, special
+ * tokens too if `skip_special`. *text: ts_free; `bytes` may be NULL. */
 TS_API ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const int32_t *ids, size_t count,
                                      bool skip_special, char **text, size_t *bytes, ts_err *err);
 

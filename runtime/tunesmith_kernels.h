@@ -8,8 +8,8 @@
  *     ts_kernel_launch(kernel, stream, &args, sizeof args, &err);
  *
  * Needs nothing but this library and, for a GPU, the NVIDIA driver. No function prints, exits or aborts.
- * Threads: a ts_device and a ts_kernels may be used from several threads at once; finding and launching
- * take no lock and allocate nothing.
+ * Threads: a ts_device and a ts_kernels may be used from several threads at once. Finding what was found
+ * before and launching take no lock and allocate nothing; launches on the CPU queue up for its threads.
  */
 #ifndef TUNESMITH_KERNELS_H
 #define TUNESMITH_KERNELS_H
@@ -43,8 +43,8 @@ typedef struct ts_device ts_device;   /* a GPU or the CPU's thread pool */
 typedef struct ts_kernels ts_kernels; /* an open database, indexed for one device */
 typedef struct ts_kernel ts_kernel;   /* one loaded kernel; lives as long as its ts_kernels */
 
-/* Opens "cpu", "cuda", "cuda:1", "cuda:UUID", or "auto" (GPU 0 if there is a driver and a device, else the CPU).
- * `threads`: CPU workers, 0 for one a core; ignored on a GPU. A GPU is opened through its primary
+/* Opens "cpu", "cuda", "cuda:1", "cuda:UUID", or "auto" (GPU 0 if there is a driver and a device, else the
+ * CPU). `threads`: CPU workers, 0 for one a core; ignored on a GPU. A GPU is opened through its primary
  * context, so memory of CUDA runtime users (PyTorch) can be passed. NO_DEVICE says what was found. */
 TS_API ts_status ts_device_open(const char *name, int threads, ts_device **out, ts_err *err);
 TS_API void ts_device_close(ts_device *device); /* NULL is allowed; after everything that uses it */

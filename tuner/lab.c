@@ -16,7 +16,7 @@ static const double compile_timeout_s = 90;
 static const double first_run_timeout_s = 240, run_timeout_s = 40;
 
 void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
-                    volatile const bool *interrupted) {
+                    const volatile sig_atomic_t *interrupted) {
     *lab = (tuner_lab){.g = context->g, .device_context = *context, .interrupted = interrupted};
     lab->jobs = jobs < 1 ? 1 : jobs > TUNER_MAX_JOBS ? TUNER_MAX_JOBS : jobs;
     tuner_worker_init(&lab->workers[0], tuner_device_serve, &lab->device_context);
@@ -135,6 +135,15 @@ bool tuner_lab_has_room(const tuner_lab *lab) {
     /* Twice the compilers, so that none waits for the device; at least a few to make a turn worth it. */
     size_t wanted = 2 * lab->jobs < 8 ? 8 : 2 * lab->jobs;
     return lab->queued < (wanted < TUNER_MAX_QUEUE ? wanted : TUNER_MAX_QUEUE);
+}
+
+void tuner_lab_drop_waiting(tuner_lab *lab) {
+    size_t kept = 0;
+    for (size_t i = 0; i < lab->queued; i++) {
+        if (lab->queue[i]->running) lab->queue[kept++] = lab->queue[i];
+        else tuner_candidate_free(lab->queue[i]);
+    }
+    lab->queued = kept;
 }
 
 /* ---- compiling ---- */

@@ -6,6 +6,8 @@
 #ifndef TUNER_LAB_H
 #define TUNER_LAB_H
 
+#include <signal.h>
+
 #include "compile.h"
 #include "device_worker.h"
 #include "worker.h"
@@ -68,12 +70,12 @@ typedef struct tuner_lab {
     bool exclusive;    /* compiling and running take turns */
     bool running_turn;
     tuner_reply reply;
-    volatile const bool *interrupted; /* set by a signal handler; the lab stops waiting */
+    const volatile sig_atomic_t *interrupted; /* set by a signal handler; the lab stops waiting */
 } tuner_lab;
 
 /* Sets up processes lazily: none runs before it is needed. `context` is copied, its texts are borrowed. */
 void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
-                    volatile const bool *interrupted);
+                    const volatile sig_atomic_t *interrupted);
 void tuner_lab_close(tuner_lab *lab);
 
 /* ---- questions, answered at once (lab_ask.c) ---- */
@@ -96,6 +98,9 @@ bool tuner_lab_has_room(const tuner_lab *lab);
 /* Works until a candidate is finished; NULL if none is queued, or if interrupted. A status is a failure
  * that would hit every candidate (workers cannot be started). */
 ts_status tuner_lab_next(tuner_lab *lab, tuner_candidate **out, ts_err *err);
+/* Forgets the queued candidates that are not running on the device and frees them; what is being compiled
+ * ends by itself. For when time is up. */
+void tuner_lab_drop_waiting(tuner_lab *lab);
 void tuner_candidate_free(tuner_candidate *candidate);
 
 #endif

@@ -1,5 +1,6 @@
-/* --bench: prefill and decode speed as a user meets them, sampling included. The prompt is the given one, else 512
- * made-up ids. One round warms up, then the best of three is taken: what disturbs a round only ever slows it.
+/* --bench: prefill and decode speed as a user meets them, sampling included. The prompt is the
+ * given one, else 512 made-up ids. One round warms up, then the best of three is taken: what
+ * disturbs a round only ever slows it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,8 @@ static bool invent_prompt(infer_prompt *out, int32_t vocab) {
 }
 
 /* The prompt until its first token is there, then `steps` more tokens. */
-static ts_status round_trip(ts_session *session, ts_sampler *sampler, const infer_prompt *prompt, int32_t steps,
-                            speed *out, ts_err *err) {
+static ts_status round_trip(ts_session *session, ts_sampler *sampler, const infer_prompt *prompt,
+                            int32_t steps, speed *out, ts_err *err) {
     int32_t id;
     TS_TRY(ts_session_reset(session, err));
     double begin = infer_now();
@@ -36,18 +37,21 @@ static ts_status round_trip(ts_session *session, ts_sampler *sampler, const infe
     return TS_STATUS_OK;
 }
 
-static ts_status measure(infer *in, const infer_prompt *prompt, int32_t steps, speed *best, ts_err *err) {
+static ts_status measure(infer *in, const infer_prompt *prompt, int32_t steps, speed *best,
+                         ts_err *err) {
     ts_session_options options = ts_session_defaults();
     ts_sampler_options sampling = infer_sampling(in->options, in->model);
     ts_session *session = NULL;
     ts_sampler *sampler = NULL;
     options.embeds = in->embeds;
-    ts_status status = ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &sampler, err);
+    ts_status status = ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &sampler,
+                                         err);
     if (status == TS_STATUS_OK) status = ts_session_create(in->model, &options, &session, err);
     for (int round = 0; round <= ROUNDS && status == TS_STATUS_OK; round++) {
         speed s = {0};
         status = round_trip(session, sampler, prompt, steps, &s, err);
-        if (round == 1 || (round > 1 && s.prefill_s < best->prefill_s)) best->prefill_s = s.prefill_s;
+        if (round == 1 || (round > 1 && s.prefill_s < best->prefill_s))
+            best->prefill_s = s.prefill_s;
         if (round == 1 || (round > 1 && s.decode_s < best->decode_s)) best->decode_s = s.decode_s;
     }
     ts_session_close(session);
@@ -62,7 +66,8 @@ int infer_bench(infer *in) {
     int status = EXIT_DONE;
     int32_t steps = in->options->new_tokens > 0 ? in->options->new_tokens : NEW_TOKENS;
     if (!infer_prompt_make(in, &prompt, &status)) return status;
-    if (!prompt.ids && !prompt.vectors && !invent_prompt(&prompt, ts_model_describe(in->model).vocab)) {
+    if (!prompt.ids && !prompt.vectors &&
+        !invent_prompt(&prompt, ts_model_describe(in->model).vocab)) {
         ts_fail(&err, TS_STATUS_OUT_OF_MEMORY, "prompt");
         return infer_fail(&err);
     }
@@ -71,10 +76,12 @@ int infer_bench(infer *in) {
     } else if (in->options->json) {
         printf("{\"load_s\":%.6f,\"prefill_tokens\":%zu,\"prefill_tokens_per_s\":%.3f,\"decode_tokens\":%d,"
                "\"decode_tokens_per_s\":%.3f}\n",
-               in->load_s, prompt.count, (double)prompt.count / best.prefill_s, steps, steps / best.decode_s);
+               in->load_s, prompt.count, (double)prompt.count / best.prefill_s, steps,
+               steps / best.decode_s);
     } else {
-        printf("load     %.3f s\nprefill  %zu tokens, %.1f tok/s\ndecode   %d tokens, %.1f tok/s\n", in->load_s,
-               prompt.count, (double)prompt.count / best.prefill_s, steps, steps / best.decode_s);
+        printf("load     %.3f s\nprefill  %zu tokens, %.1f tok/s\ndecode   %d tokens, %.1f tok/s\n",
+               in->load_s, prompt.count, (double)prompt.count / best.prefill_s, steps,
+               steps / best.decode_s);
     }
     infer_prompt_free(&prompt);
     return status;

@@ -1,6 +1,6 @@
-/* The main mode: feed the prompt, then print what follows as it comes. Text is written in whole UTF-8 characters;
- * without a tokenizer the ids are written. Ctrl-C ends the loop, not the program: what was generated is flushed
- * and the summary still printed. A second Ctrl-C ends the program.
+/* The main mode: feed the prompt, then print what follows as it comes. Text is written in whole
+ * UTF-8 characters; without a tokenizer the ids are written. Ctrl-C ends the loop, not the program:
+ * what was generated is flushed and the summary still printed. A second Ctrl-C ends the program.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -25,10 +25,10 @@ typedef struct generation {
     ts_session *session;
     ts_sampler *sampler;
     ts_text_stream stream;
-    ts_buf text;        /* --json: what the present token completes */
+    ts_buf text; /* --json: what the present token completes */
     size_t prompt_tokens, new_tokens;
     double begin, first, end; /* prompt begun, first token there, last token there; seconds */
-    const char *finish; /* "stop", "length", "cancelled" */
+    const char *finish;       /* "stop", "length", "cancelled" */
 } generation;
 
 static void write_text(void *context, const char *text, size_t bytes) {
@@ -58,7 +58,8 @@ static void emit(generation *g, int32_t id) {
         printf(g->new_tokens ? ",%d" : "%d", id);
     }
     if (in->options->json) {
-        json_t *text = in->tokenizer ? json_stringn(g->text.data ? g->text.data : "", g->text.bytes) : json_null();
+        json_t *text = in->tokenizer ? json_stringn(g->text.data ? g->text.data : "", g->text.bytes)
+                                     : json_null();
         print_json(json_pack("{s:i, s:o}", "token", id, "text", text));
     }
     fflush(stdout);
@@ -98,8 +99,8 @@ static ts_status feed(generation *g, const infer_prompt *prompt, ts_err *err) {
     g->begin = infer_now();
     g->prompt_tokens = prompt->count;
     if (g->in->options->context > 0 && prompt->count > (size_t)g->in->options->context) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the prompt has %zu tokens, -c allows %d", prompt->count,
-                       g->in->options->context);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the prompt has %zu tokens, -c allows %d",
+                       prompt->count, g->in->options->context);
     }
     if (!path) return infer_prompt_feed(prompt, g->session, NULL, err);
     if (!infer_logits_make(prompt->count, (size_t)ts_model_describe(g->in->model).vocab, &logits)) {
@@ -111,7 +112,9 @@ static ts_status feed(generation *g, const infer_prompt *prompt, ts_err *err) {
     return status;
 }
 
-static double rate(size_t count, double seconds) { return seconds > 0 ? (double)count / seconds : 0; }
+static double rate(size_t count, double seconds) {
+    return seconds > 0 ? (double)count / seconds : 0;
+}
 
 static json_t *rate_or_null(size_t count, double seconds) {
     return count > 0 && seconds > 0 ? json_real(rate(count, seconds)) : json_null();
@@ -121,22 +124,26 @@ static json_t *rate_or_null(size_t count, double seconds) {
 static void finish(generation *g) {
     const infer *in = g->in;
     size_t steps = g->new_tokens > 1 ? g->new_tokens - 1 : 0;
-    double prefill_s = (g->first > 0 ? g->first : infer_now()) - g->begin, decode_s = g->end - g->first;
+    double prefill_s = (g->first > 0 ? g->first : infer_now()) - g->begin,
+           decode_s = g->end - g->first;
     ts_buf_clear(&g->text);
     ts_text_stream_end(&g->stream, write_text, g);
     if (in->options->json) {
         print_json(json_pack("{s:s, s:s%, s:I, s:I, s:f, s:o, s:o}", "finish", g->finish, "text",
                              g->text.data ? g->text.data : "", g->text.bytes, "prompt_tokens",
-                             (json_int_t)g->prompt_tokens, "new_tokens", (json_int_t)g->new_tokens, "load_s", in->load_s,
-                             "prefill_tokens_per_s", rate_or_null(g->prompt_tokens, prefill_s),
-                             "decode_tokens_per_s", rate_or_null(steps, decode_s)));
+                             (json_int_t)g->prompt_tokens, "new_tokens", (json_int_t)g->new_tokens,
+                             "load_s", in->load_s, "prefill_tokens_per_s",
+                             rate_or_null(g->prompt_tokens, prefill_s), "decode_tokens_per_s",
+                             rate_or_null(steps, decode_s)));
     } else if ((!in->tokenizer && g->new_tokens > 0) || isatty(STDOUT_FILENO)) {
         printf("\n");
     }
     fflush(stdout);
     if (in->options->verbose) {
-        fprintf(stderr, "infer: prompt %zu tokens, %.1f tok/s; generated %zu tokens, %.1f tok/s; %s\n",
-                g->prompt_tokens, rate(g->prompt_tokens, prefill_s), g->new_tokens, rate(steps, decode_s), g->finish);
+        fprintf(stderr,
+                "infer: prompt %zu tokens, %.1f tok/s; generated %zu tokens, %.1f tok/s; %s\n",
+                g->prompt_tokens, rate(g->prompt_tokens, prefill_s), g->new_tokens,
+                rate(steps, decode_s), g->finish);
     }
 }
 
@@ -152,7 +159,8 @@ int infer_generate(infer *in) {
     session.embeds = in->embeds;
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
-    if (ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &g.sampler, &err) != TS_STATUS_OK ||
+    if (ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &g.sampler, &err) !=
+            TS_STATUS_OK ||
         ts_session_create(in->model, &session, &g.session, &err) != TS_STATUS_OK ||
         feed(&g, &prompt, &err) != TS_STATUS_OK || loop(&g, &err) != TS_STATUS_OK) {
         status = infer_fail(&err);

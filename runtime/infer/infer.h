@@ -1,4 +1,5 @@
-/* What the parts of the infer program share. Each mode is one function that returns the exit status. */
+/* What the parts of the infer program share. Each mode is one function that returns the exit
+ * status. */
 #ifndef RUNTIME_INFER_INFER_H
 #define RUNTIME_INFER_INFER_H
 
@@ -33,7 +34,8 @@ int infer_fail(const ts_err *err);
 bool infer_prompt_make(infer *in, infer_prompt *out, int *status);
 void infer_prompt_free(infer_prompt *prompt);
 /* Feeds the prompt to the session; `logits` NULL or [count, vocab]. */
-ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, float *logits, ts_err *err);
+ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, float *logits,
+                            ts_err *err);
 
 int infer_tokenize(const infer_options *options);   /* text.c */
 int infer_detokenize(const infer_options *options); /* text.c */
@@ -45,7 +47,7 @@ int infer_bench(infer *in);                         /* bench.c */
 typedef struct infer_logits {
     unsigned char *file; /* free() */
     size_t bytes;
-    float *values;       /* inside the file */
+    float *values; /* inside the file */
 } infer_logits;
 
 bool infer_logits_make(size_t rows, size_t columns, infer_logits *out);

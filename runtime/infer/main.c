@@ -1,5 +1,5 @@
-/* infer: continues a text with the model of a directory. This file opens things and picks the mode; the modes
- * are in files of their own. Results go to stdout, everything else to stderr.
+/* infer: continues a text with the model of a directory. This file opens things and picks the mode;
+ * the modes are in files of their own. Results go to stdout, everything else to stderr.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +30,11 @@ static void log_line(void *context, const char *message) {
 
 /* ---- prompt ---- */
 
-static bool prompt_from_text(infer *in, const char *text, size_t bytes, infer_prompt *out, ts_err *err) {
+static bool prompt_from_text(infer *in, const char *text, size_t bytes, infer_prompt *out,
+                             ts_err *err) {
     int32_t *ids = NULL;
-    if (ts_tokenizer_encode(in->tokenizer, text, bytes, true, &ids, &out->count, err) != TS_STATUS_OK) return false;
+    if (ts_tokenizer_encode(in->tokenizer, text, bytes, true, &ids, &out->count, err) != TS_STATUS_OK)
+        return false;
     out->ids = ids;
     return true;
 }
@@ -54,7 +56,10 @@ bool infer_prompt_make(infer *in, infer_prompt *out, int *status) {
     *out = (infer_prompt){0};
     if (o->embeds) good = open_embeds(in, out, &err);
     if (good && out->vectors && (has_text || o->tokens)) {
-        fprintf(stderr, "infer: %s holds inputs_embeds, which are the prompt: leave out -p, -f and --tokens\n", o->embeds);
+        fprintf(
+            stderr,
+            "infer: %s holds inputs_embeds, which are the prompt: leave out -p, -f and --tokens\n",
+            o->embeds);
         *status = EXIT_USAGE;
         infer_prompt_free(out);
         return false;
@@ -70,6 +75,14 @@ bool infer_prompt_make(infer *in, infer_prompt *out, int *status) {
     }
     ts_buf_free(&text);
     if (!good) *status = infer_fail(&err);
+    if (good && !out->vectors && !has_text && !o->tokens && !o->bench) {
+        fprintf(
+            stderr,
+            "infer: %s holds no inputs_embeds: what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)\n",
+            o->embeds);
+        *status = EXIT_USAGE;
+        return false;
+    }
     return good;
 }
 
@@ -79,9 +92,11 @@ void infer_prompt_free(infer_prompt *prompt) {
     *prompt = (infer_prompt){0};
 }
 
-ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, float *logits, ts_err *err) {
-    return prompt->vectors ? ts_session_prefill_vectors(session, prompt->vectors, prompt->count, logits, err)
-                           : ts_session_prefill(session, prompt->ids, prompt->count, logits, err);
+ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, float *logits,
+                            ts_err *err) {
+    return prompt->vectors
+               ? ts_session_prefill_vectors(session, prompt->vectors, prompt->count, logits, err)
+               : ts_session_prefill(session, prompt->ids, prompt->count, logits, err);
 }
 
 /* ---- opening ---- */
@@ -99,9 +114,10 @@ static ts_status open_tokenizer(infer *in, ts_err *err) {
 
 static void describe(const infer *in) {
     ts_model_info info = ts_model_describe(in->model);
-    fprintf(stderr, "infer: %s, %d layers, %s, %.1f MB of weights, on %s (%s); loaded in %.2f s\n", info.model_type,
-            info.layers, ts_dtype_name(info.dtype), (double)info.weight_bytes * 1e-6,
-            ts_device_name(ts_engine_device(in->engine)), ts_device_target(ts_engine_device(in->engine)), in->load_s);
+    fprintf(stderr, "infer: %s, %d layers, %s, %.1f MB of weights, on %s (%s); loaded in %.2f s\n",
+            info.model_type, info.layers, ts_dtype_name(info.dtype),
+            (double)info.weight_bytes * 1e-6, ts_device_name(ts_engine_device(in->engine)),
+            ts_device_target(ts_engine_device(in->engine)), in->load_s);
 }
 
 static int run(const infer_options *options) {
@@ -115,14 +131,17 @@ static int run(const infer_options *options) {
     double begin = infer_now();
     int status;
     if (ts_engine_open(&engine, &in.engine, &err) != TS_STATUS_OK ||
-        ts_model_load(in.engine, options->model_dir, options->dtype, &in.model, &err) != TS_STATUS_OK ||
+        ts_model_load(in.engine, options->model_dir, options->dtype, &in.model, &err) !=
+            TS_STATUS_OK ||
         open_tokenizer(&in, &err) != TS_STATUS_OK) {
         status = infer_fail(&err);
         goto done;
     }
     in.load_s = infer_now() - begin;
     if (options->verbose) describe(&in);
-    status = options->perplexity ? infer_perplexity(&in) : options->bench ? infer_bench(&in) : infer_generate(&in);
+    status = options->perplexity ? infer_perplexity(&in)
+             : options->bench    ? infer_bench(&in)
+                                 : infer_generate(&in);
 done:
     ts_embeds_close(in.embeds);
     ts_tokenizer_close(in.tokenizer);

@@ -25,7 +25,8 @@ static const option_row table[] = {
     {"prompt", 'p', TEXT, AT(prompt), "TEXT", "the prompt"},
     {"file", 'f', TEXT, AT(prompt_file), "FILE", "read the prompt from a file"},
     {"tokens", 0, TEXT, AT(tokens), "ID,ID,...", "the prompt as ids; needs no tokenizer"},
-    {"new-tokens", 'n', COUNT, AT(new_tokens), "N", "most tokens to generate (128); 0 stops after the prompt"},
+    {"new-tokens", 'n', COUNT, AT(new_tokens), "N",
+     "most tokens to generate (128); 0 stops after the prompt"},
     {"context", 'c', COUNT, AT(context), "N", "most tokens of prompt and output together (no limit)"},
     {"threads", 't', COUNT, AT(threads), "N", "CPU threads (one a core)"},
     {"temp", 0, REAL, AT(temperature), "X", "temperature; 0 is greedy"},
@@ -35,13 +36,17 @@ static const option_row table[] = {
     {"repeat-penalty", 0, REAL, AT(repeat_penalty), "R", "penalty on ids that were seen; 1 is off"},
     {"seed", 0, SEED, AT(seed), "N", "seed of sampling (0)"},
     {"device", 0, TEXT, AT(device), "NAME", "auto, cpu, cuda, cuda:1 (auto)"},
-    {"dtype", 0, DTYPE, AT(dtype), "NAME", "auto, fp32, bf16, fp16; auto is fp32 on the CPU, else the checkpoint's"},
-    {"db", 0, TEXT, AT(database), "FILE", "kernel database (TUNESMITH_DB, then the user's, then the system's)"},
-    {"embeds", 0, TEXT, AT(embeds), "FILE", "own embeddings (safetensors): a table for all ids, or inputs_embeds as the prompt"},
+    {"dtype", 0, DTYPE, AT(dtype), "NAME",
+     "auto, fp32, bf16, fp16; auto is fp32 on the CPU, else the checkpoint's"},
+    {"db", 0, TEXT, AT(database), "FILE",
+     "kernel database (TUNESMITH_DB, then the user's, then the system's)"},
+    {"embeds", 0, TEXT, AT(embeds), "FILE",
+     "own embeddings (safetensors): a table for all ids, or inputs_embeds as the prompt"},
     {"logits", 0, TEXT, AT(logits), "FILE", "write the logits of all prompt positions (safetensors)"},
     {"perplexity", 0, TEXT, AT(perplexity), "FILE", "perplexity of a text, in windows of 128 tokens"},
     {"bench", 0, FLAG, AT(bench), NULL, "load, prefill and decode speed"},
-    {"tokenize", 0, FLAG, AT(tokenize), NULL, "print the prompt's ids, special tokens parsed, and stop"},
+    {"tokenize", 0, FLAG, AT(tokenize), NULL,
+     "print the prompt's ids, special tokens parsed, and stop"},
     {"detokenize", 0, TEXT, AT(detokenize), "ID,ID,...", "print the text of ids and stop"},
     {"json", 0, FLAG, AT(json), NULL, "one JSON object a line"},
     {"verbose", 'v', FLAG, AT(verbose), NULL, "timings on stderr"},
@@ -81,26 +86,26 @@ static bool set(const option_row *row, const char *value, infer_options *out) {
     long long integer;
     char *end;
     switch (row->kind) {
-    case TEXT:
-        *(const char **)member = value;
-        return true;
-    case FLAG:
-        *(bool *)member = true;
-        return true;
+    case TEXT: *(const char **)member = value; return true;
+    case FLAG: *(bool *)member = true; return true;
     case COUNT:
-        if (!parse_integer(value, 0, INT32_MAX, &integer)) return complain(row->name, value, "a number from 0");
+        if (!parse_integer(value, 0, INT32_MAX, &integer))
+            return complain(row->name, value, "a number from 0");
         *(int32_t *)member = (int32_t)integer;
         return true;
     case SEED:
-        if (!parse_integer(value, 0, INT64_MAX, &integer)) return complain(row->name, value, "a number from 0");
+        if (!parse_integer(value, 0, INT64_MAX, &integer))
+            return complain(row->name, value, "a number from 0");
         *(uint64_t *)member = (uint64_t)integer;
         return true;
     case REAL:
         *(float *)member = strtof(value, &end);
-        if (end == value || *end != '\0' || !isfinite(*(float *)member)) return complain(row->name, value, "a number");
+        if (end == value || *end != '\0' || !isfinite(*(float *)member))
+            return complain(row->name, value, "a number");
         return true;
     case DTYPE:
-        if (!parse_dtype(value, (ts_dtype *)member)) return complain(row->name, value, "auto, fp32, bf16 or fp16");
+        if (!parse_dtype(value, (ts_dtype *)member))
+            return complain(row->name, value, "auto, fp32, bf16 or fp16");
         return true;
     }
     return false;
@@ -117,6 +122,8 @@ static bool check(const infer_options *o) {
         message = "-p, -f and --tokens exclude each other";
     } else if (o->tokenize && !o->prompt && !o->prompt_file) {
         message = "--tokenize needs -p TEXT or -f FILE";
+    } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
+        message = "--perplexity takes no prompt, --embeds or --logits";
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds) {
         message = "what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)";
     }
@@ -129,12 +136,18 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
     char letters[2 * ROWS + 1] = "", *next = letters;
     for (int i = 0; i < ROWS; i++) {
         bool takes = table[i].kind != FLAG;
-        longs[i] = (struct option){table[i].name, takes ? required_argument : no_argument, NULL, 256 + i};
+        longs[i] = (struct option){table[i].name, takes ? required_argument : no_argument, NULL,
+                                   256 + i};
         if (table[i].letter) *next++ = table[i].letter;
         if (table[i].letter && takes) *next++ = ':';
     }
-    infer_options o = {.new_tokens = -1, .temperature = NAN, .top_p = NAN, .min_p = NAN, .repeat_penalty = NAN,
-                       .top_k = -1, .device = "auto"};
+    infer_options o = {.new_tokens = -1,
+                       .temperature = NAN,
+                       .top_p = NAN,
+                       .min_p = NAN,
+                       .repeat_penalty = NAN,
+                       .top_k = -1,
+                       .device = "auto"};
     bool good = true;
     for (int found; good && (found = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         const option_row *row = found >= 256 ? &table[found - 256] : NULL;
@@ -154,17 +167,21 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
 }
 
 void infer_options_help(void) {
-    printf("infer -m DIR (-p TEXT | -f FILE | --tokens ID,ID,...) [OPTION]...\n"
-           "Continues a text with the model of a Hugging Face directory and kernels from a tuned database.\n\n");
+    printf(
+        "infer -m DIR (-p TEXT | -f FILE | --tokens ID,ID,...) [OPTION]...\n"
+        "Continues a text with the model of a Hugging Face directory and kernels from a tuned database.\n\n");
     for (int i = 0; i < ROWS; i++) {
         char name[64];
-        int length = table[i].letter ? snprintf(name, sizeof name, "-%c, --%s", table[i].letter, table[i].name)
-                                     : snprintf(name, sizeof name, "    --%s", table[i].name);
-        if (table[i].argument) snprintf(name + length, sizeof name - (size_t)length, " %s", table[i].argument);
+        int length = table[i].letter
+                         ? snprintf(name, sizeof name, "-%c, --%s", table[i].letter, table[i].name)
+                         : snprintf(name, sizeof name, "    --%s", table[i].name);
+        if (table[i].argument)
+            snprintf(name + length, sizeof name - (size_t)length, " %s", table[i].argument);
         printf("  %-28s %s\n", name, table[i].help);
     }
-    printf("\nThe completion goes to stdout, all else to stderr. Exit status: 0 done, 1 something failed, 2 usage,\n"
-           "3 no such device.\n");
+    printf(
+        "\nThe completion goes to stdout, all else to stderr. Exit status: 0 done, 1 something failed, 2 usage,\n"
+        "3 no such device.\n");
 }
 
 bool infer_parse_ids(const char *text, const char *option, int32_t **ids, size_t *count) {
@@ -178,7 +195,9 @@ bool infer_parse_ids(const char *text, const char *option, int32_t **ids, size_t
         errno = 0;
         long value = strtol(at, &end, 10);
         while (*end == ' ') end++;
-        if (end == at || (*end != ',' && *end != '\0') || errno != 0 || value < 0 || value > INT32_MAX) break;
+        if (end == at || (*end != ',' && *end != '\0') || errno != 0 || value < 0 ||
+            value > INT32_MAX)
+            break;
         list[length++] = (int32_t)value;
         at = *end == ',' ? end + 1 : end;
     }

@@ -20,8 +20,8 @@ typedef struct infer_options {
     bool bench, json, verbose, tokenize, version, help;
 } infer_options;
 
-/* Parses argv and checks that the options fit together. False: a message is on stderr, exit with 2. Text
- * points into argv. */
+/* Parses argv and checks that the options fit together. False: a message is on stderr, exit with 2.
+ * Text points into argv. */
 bool infer_options_parse(int argc, char **argv, infer_options *out);
 void infer_options_help(void);
 

@@ -1,5 +1,6 @@
-/* --perplexity: the whole file tokenised; window k is ids[128k .. 128k+127] from an empty sequence, its targets
- * are ids[128k+1 .. 128k+128]; the result is exp of the mean negative log likelihood over all targets.
+/* --perplexity: the whole file tokenised; window k is ids[128k .. 128k+127] from an empty sequence,
+ * its targets are ids[128k+1 .. 128k+128]; the result is exp of the mean negative log likelihood
+ * over all targets.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,8 @@ static double surprise(const float *logits, size_t vocab, int32_t target) {
     return largest + log(sum) - (double)logits[target];
 }
 
-static ts_status run_windows(infer *in, const int32_t *ids, size_t windows, double *mean, ts_err *err) {
+static ts_status run_windows(infer *in, const int32_t *ids, size_t windows, double *mean,
+                             ts_err *err) {
     size_t vocab = (size_t)ts_model_describe(in->model).vocab;
     ts_session_options options = ts_session_defaults();
     options.chunk = WINDOW;
@@ -31,10 +33,12 @@ static ts_status run_windows(infer *in, const int32_t *ids, size_t windows, doub
     for (size_t k = 0; k < windows && status == TS_STATUS_OK; k++) {
         const int32_t *window = ids + k * WINDOW;
         status = ts_session_reset(session, err);
-        if (status == TS_STATUS_OK) status = ts_session_prefill(session, window, WINDOW, logits, err);
+        if (status == TS_STATUS_OK)
+            status = ts_session_prefill(session, window, WINDOW, logits, err);
         for (size_t i = 0; i < WINDOW && status == TS_STATUS_OK; i++) {
             if ((size_t)window[i + 1] >= vocab) {
-                status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "id %d is not in the vocabulary", window[i + 1]);
+                status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "id %d is not in the vocabulary",
+                                 window[i + 1]);
                 break;
             }
             total += surprise(logits + i * vocab, vocab, window[i + 1]);
@@ -55,11 +59,12 @@ int infer_perplexity(infer *in) {
     double mean = 0;
     ts_status status = ts_file_read(path, &text, &err);
     if (status == TS_STATUS_OK) {
-        status = ts_tokenizer_encode(in->tokenizer, text.data ? text.data : "", text.bytes, true, &ids, &count, &err);
+        status = ts_tokenizer_encode(in->tokenizer, text.data ? text.data : "", text.bytes, true,
+                                     &ids, &count, &err);
     }
     if (status == TS_STATUS_OK && count <= WINDOW) {
-        status = ts_fail(&err, TS_STATUS_INVALID_ARGUMENT, "%s: %zu tokens; at least %d are needed", path, count,
-                         WINDOW + 1);
+        status = ts_fail(&err, TS_STATUS_INVALID_ARGUMENT, "%s: %zu tokens; at least %d are needed",
+                         path, count, WINDOW + 1);
     }
     if (status == TS_STATUS_OK) {
         windows = (count - 1) / WINDOW;
@@ -69,10 +74,11 @@ int infer_perplexity(infer *in) {
     ts_buf_free(&text);
     if (status != TS_STATUS_OK) return infer_fail(&err);
     if (in->options->json) {
-        printf("{\"perplexity\":%.6f,\"tokens\":%zu,\"windows\":%zu,\"window\":%d}\n", exp(mean), count, windows,
-               WINDOW);
+        printf("{\"perplexity\":%.6f,\"tokens\":%zu,\"windows\":%zu,\"window\":%d}\n", exp(mean),
+               count, windows, WINDOW);
     } else {
-        printf("perplexity %.2f (%.6f; %zu tokens, %zu windows of %d)\n", exp(mean), exp(mean), count, windows, WINDOW);
+        printf("perplexity %.2f (%.6f; %zu tokens, %zu windows of %d)\n", exp(mean), exp(mean),
+               count, windows, WINDOW);
     }
     return EXIT_DONE;
 }

@@ -21,8 +21,8 @@ int infer_tokenize(const infer_options *options) {
         goto done;
     }
     if (ts_tokenizer_load(options->model_dir, &tokenizer, &err) != TS_STATUS_OK ||
-        ts_tokenizer_encode(tokenizer, text.data ? text.data : "", text.bytes, true, &ids, &count, &err) !=
-            TS_STATUS_OK) {
+        ts_tokenizer_encode(tokenizer, text.data ? text.data : "", text.bytes, true, &ids, &count,
+                            &err) != TS_STATUS_OK) {
         infer_fail(&err);
         goto done;
     }

@@ -1,4 +1,5 @@
-/* From a model directory's config.json to an architecture, and to the problems that it will look up. */
+/* From a model directory's config.json to an architecture, and to the problems that it will look
+ * up. */
 #include "arch.h"
 
 #include <stdlib.h>
@@ -9,7 +10,9 @@
 static const rt_arch *const archs[] = {&rt_mamba};
 
 /* Models that are easily taken for a supported one. */
-static const struct { const char *model_type, *reason; } lookalikes[] = {
+static const struct {
+    const char *model_type, *reason;
+} lookalikes[] = {
     {"mamba2", "Mamba 2 has another recurrence than Mamba 1"},
     {"falcon_mamba", "Falcon-Mamba adds norms inside the mixer of Mamba 1"},
     {"jamba", "Jamba mixes Mamba with attention and experts"},
@@ -34,32 +37,35 @@ ts_status rt_arch_find(const rt_config *config, const rt_arch **out, ts_err *err
     const char *type = json_string_value(json_object_get(config->root, "model_type"));
     for (size_t i = 0; type && i < sizeof lookalikes / sizeof *lookalikes; i++) {
         if (strcmp(type, lookalikes[i].model_type) == 0) {
-            return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported: %s", config->path, type,
-                           lookalikes[i].reason);
+            return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported: %s",
+                           config->path, type, lookalikes[i].reason);
         }
     }
     for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
-        if (type ? strcmp(type, archs[i]->model_type) == 0 : names_class(config, archs[i]->class_name)) {
+        if (type ? strcmp(type, archs[i]->model_type) == 0
+                 : names_class(config, archs[i]->class_name)) {
             *out = archs[i];
             return TS_STATUS_OK;
         }
     }
     if (!type && is_original_mamba(config)) {
-        return ts_fail(err, TS_STATUS_UNSUPPORTED,
-                       "%s: this is the original Mamba layout; take the repository whose name ends in -hf",
-                       config->path);
+        return ts_fail(
+            err, TS_STATUS_UNSUPPORTED,
+            "%s: this is the original Mamba layout; take the repository whose name ends in -hf",
+            config->path);
     }
-    return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported (mamba is)", config->path,
-                   type ? type : "(missing)");
+    return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported (mamba is)",
+                   config->path, type ? type : "(missing)");
 }
 
 /* Problems of one dtype, or of fp32 and the checkpoint's own. */
-static ts_status list_problems(const rt_arch *arch, const void *self, const rt_config *config, const char *dtype,
-                               rt_problem_each each, void *context, ts_err *err) {
+static ts_status list_problems(const rt_arch *arch, const void *self, const rt_config *config,
+                               const char *dtype, rt_problem_each each, void *context, ts_err *err) {
     ts_dtype wanted = TS_DTYPE_FP32, stored = rt_config_dtype(config);
     if (dtype) {
         if (!rt_dtype_parse(dtype, &wanted)) {
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "dtype %s is not one of fp32, fp16, bf16", dtype);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "dtype %s is not one of fp32, fp16, bf16", dtype);
         }
         return arch->problems(self, wanted, each, context, err);
     }
@@ -80,7 +86,8 @@ ts_status rt_model_problems(const char *dir, const char *dtype, rt_problem_each 
         status = self ? arch->configure(self, &config, &shape, err)
                       : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", config.path);
     }
-    if (status == TS_STATUS_OK) status = list_problems(arch, self, &config, dtype, each, context, err);
+    if (status == TS_STATUS_OK)
+        status = list_problems(arch, self, &config, dtype, each, context, err);
     if (self) arch->release(self);
     free(self);
     rt_config_close(&config);

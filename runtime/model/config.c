@@ -1,5 +1,5 @@
-/* Typed access to the JSON of a model directory. Unknown fields are nobody's business: published files carry
- * many. A known field with a value of the wrong type or size is an error that names it.
+/* Typed access to the JSON of a model directory. Unknown fields are nobody's business: published
+ * files carry many. A known field with a value of the wrong type or size is an error that names it.
  */
 #include "config.h"
 
@@ -31,8 +31,8 @@ void rt_config_close(rt_config *config) {
 ts_status rt_config_bad(const rt_config *config, const char *key, const char *expected, ts_err *err) {
     const json_t *value = json_object_get(config->root, key);
     char *found = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: %s: %s expected, found %.60s", config->path, key, expected,
-            found ? found : "nothing");
+    ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: %s: %s expected, found %.60s", config->path, key,
+            expected, found ? found : "nothing");
     free(found);
     return TS_STATUS_INVALID_ARGUMENT;
 }
@@ -43,8 +43,8 @@ static const json_t *field(const rt_config *config, const char *key) {
     return json_is_null(value) ? NULL : value;
 }
 
-ts_status rt_config_int(const rt_config *config, const char *key, int32_t fallback, int32_t low, int32_t high,
-                        int32_t *out, ts_err *err) {
+ts_status rt_config_int(const rt_config *config, const char *key, int32_t fallback, int32_t low,
+                        int32_t high, int32_t *out, ts_err *err) {
     const json_t *value = field(config, key);
     json_int_t number = value ? json_integer_value(value) : fallback;
     if ((value && !json_is_integer(value)) || number < low || number > high) {
@@ -56,8 +56,8 @@ ts_status rt_config_int(const rt_config *config, const char *key, int32_t fallba
     return TS_STATUS_OK;
 }
 
-ts_status rt_config_real(const rt_config *config, const char *key, double fallback, double low, double high,
-                         double *out, ts_err *err) {
+ts_status rt_config_real(const rt_config *config, const char *key, double fallback, double low,
+                         double high, double *out, ts_err *err) {
     const json_t *value = field(config, key);
     double number = value ? json_number_value(value) : fallback;
     if ((value && !json_is_number(value)) || !(number >= low && number <= high)) {
@@ -69,21 +69,23 @@ ts_status rt_config_real(const rt_config *config, const char *key, double fallba
     return TS_STATUS_OK;
 }
 
-ts_status rt_config_bool(const rt_config *config, const char *key, bool fallback, bool *out, ts_err *err) {
+ts_status rt_config_bool(const rt_config *config, const char *key, bool fallback, bool *out,
+                         ts_err *err) {
     const json_t *value = field(config, key);
     if (value && !json_is_boolean(value)) return rt_config_bad(config, key, "true or false", err);
     *out = value ? json_is_true(value) : fallback;
     return TS_STATUS_OK;
 }
 
-ts_status rt_config_ids(const rt_config *config, const char *key, int32_t out[RT_MAX_ENDS], size_t *count,
-                        ts_err *err) {
+ts_status rt_config_ids(const rt_config *config, const char *key, int32_t out[RT_MAX_ENDS],
+                        size_t *count, ts_err *err) {
     const json_t *value = field(config, key);
     size_t listed = json_is_array(value) ? json_array_size(value) : value ? 1 : 0;
     if (listed > RT_MAX_ENDS) return rt_config_bad(config, key, "at most 16 ids", err);
     for (size_t i = 0; i < listed; i++) {
         const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-        if (!json_is_integer(id) || json_integer_value(id) < INT32_MIN || json_integer_value(id) > INT32_MAX) {
+        if (!json_is_integer(id) || json_integer_value(id) < INT32_MIN ||
+            json_integer_value(id) > INT32_MAX) {
             return rt_config_bad(config, key, "an id or a list of ids", err);
         }
         out[i] = (int32_t)json_integer_value(id);

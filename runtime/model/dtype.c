@@ -1,11 +1,14 @@
-/* fp32, fp16 and bf16 on the host, in plain integer arithmetic that compilers turn into vector code: no half
- * type or F16C needed. Files may hold unaligned data, so elements move by memcpy.
+/* fp32, fp16 and bf16 on the host, in plain integer arithmetic that compilers turn into vector
+ * code: no half type or F16C needed. Files may hold unaligned data, so elements move by memcpy.
  */
 #include "dtype.h"
 
 #include <string.h>
 
-static const struct { const char *name, *torch; size_t bytes; } formats[] = {
+static const struct {
+    const char *name, *torch;
+    size_t bytes;
+} formats[] = {
     [TS_DTYPE_AUTO] = {"auto", "auto", 0},
     [TS_DTYPE_FP32] = {"fp32", "float32", 4},
     [TS_DTYPE_FP16] = {"fp16", "float16", 2},
@@ -52,7 +55,8 @@ static uint16_t to_half(float value) {
     bits &= 0x7FFFFFFFu;
     if (bits >= 0x47800000u) { /* 65536 and up, infinity, NaN */
         half = bits > 0x7F800000u ? 0x7E00u : 0x7C00u;
-    } else if (bits < 0x38800000u) { /* below 2^-14: adding 0.5 lets the FPU round at fp16's last place */
+    } else if (bits <
+               0x38800000u) { /* below 2^-14: adding 0.5 lets the FPU round at fp16's last place */
         half = bits_of(float_of(bits) + 0.5f) - bits_of(0.5f);
     } else { /* bias from 127 to 15, round half to even on the 13 bits that go; may carry into infinity */
         half = (bits - (112u << 23) + 0xFFFu + (bits >> 13 & 1u)) >> 13;
@@ -62,7 +66,8 @@ static uint16_t to_half(float value) {
 
 static uint16_t to_bfloat(float value) {
     uint32_t bits = bits_of(value);
-    if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return (uint16_t)(bits >> 16 | 0x40u); /* keep a NaN a NaN */
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+        return (uint16_t)(bits >> 16 | 0x40u); /* keep a NaN a NaN */
     return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
 }
 

@@ -1,6 +1,6 @@
-/* The caller's own embedding table, with an optional projection into the model's width. Vectors are made on the
- * host when an id is looked up; nothing of the table is copied. All values are checked once at opening, so that
- * a lookup in the middle of a text cannot meet a NaN.
+/* The caller's own embedding table, with an optional projection into the model's width. Vectors are
+ * made on the host when an id is looked up; nothing of the table is copied. All values are checked
+ * once at opening, so that a lookup in the middle of a text cannot meet a NaN.
  */
 #include "embeds.h"
 
@@ -29,8 +29,9 @@ static ts_status check_finite(const rt_tensor *tensor, ts_dtype dtype, ts_err *e
         rt_to_fp32(dtype, (const char *)tensor->data + done * rt_dtype_bytes(dtype), count, values);
         for (size_t i = 0; i < count; i++) {
             if (!isfinite(values[i])) {
-                return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s: value %zu is not finite",
-                               tensor->file, tensor->name, done + i);
+                return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                               "%s: tensor %s: value %zu is not finite", tensor->file, tensor->name,
+                               done + i);
             }
         }
     }
@@ -38,13 +39,15 @@ static ts_status check_finite(const rt_tensor *tensor, ts_dtype dtype, ts_err *e
 }
 
 /* Checks shape, dtype and values, and converts all of it; *out: free(). */
-static ts_status read_floats(const rt_tensor *tensor, int rank, const int64_t *shape, float **out, ts_err *err) {
+static ts_status read_floats(const rt_tensor *tensor, int rank, const int64_t *shape, float **out,
+                             ts_err *err) {
     ts_dtype dtype = TS_DTYPE_FP32;
     TS_TRY(rt_tensor_check(tensor, rank, shape, err));
     rt_tensor_dtype(tensor, &dtype);
     TS_TRY(check_finite(tensor, dtype, err));
     float *values = malloc(tensor->count * sizeof *values + 1);
-    if (!values) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: tensor %s", tensor->file, tensor->name);
+    if (!values)
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: tensor %s", tensor->file, tensor->name);
     rt_to_fp32(dtype, tensor->data, tensor->count, values);
     *out = values;
     return TS_STATUS_OK;
@@ -55,11 +58,14 @@ static ts_status read_projection(ts_embeds *e, const char *path, ts_err *err) {
     const rt_tensor *bias = rt_tensors_find(e->tensors, "projection.bias");
     int64_t shape[2] = {(int64_t)e->hidden, (int64_t)e->width};
     if (!weight) {
-        if (bias) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: projection.bias without projection.weight", path);
+        if (bias)
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "%s: projection.bias without projection.weight", path);
         if (e->width == e->hidden) return TS_STATUS_OK;
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                       "%s: embeddings.weight has %zu columns, the model needs %zu, and there is no projection.weight",
-                       path, e->width, e->hidden);
+        return ts_fail(
+            err, TS_STATUS_INVALID_ARGUMENT,
+            "%s: embeddings.weight has %zu columns, the model needs %zu, and there is no projection.weight",
+            path, e->width, e->hidden);
     }
     TS_TRY(read_floats(weight, 2, shape, &e->projection, err));
     if (bias) return read_floats(bias, 1, shape, &e->bias, err);
@@ -70,18 +76,22 @@ static ts_status read_projection(ts_embeds *e, const char *path, ts_err *err) {
 static ts_status open_table(ts_embeds *e, const char *path, const ts_model_info *info, ts_err *err) {
     TS_TRY(rt_tensors_open(path, &e->tensors, err));
     e->table = rt_tensors_find(e->tensors, "embeddings.weight");
-    if (!e->table) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor embeddings.weight is missing", path);
-    if (e->table->rank != 2 || !rt_tensor_dtype(e->table, &e->stored) || e->table->shape[0] > INT32_MAX) {
+    if (!e->table)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor embeddings.weight is missing",
+                       path);
+    if (e->table->rank != 2 || !rt_tensor_dtype(e->table, &e->stored) ||
+        e->table->shape[0] > INT32_MAX) {
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                       "%s: embeddings.weight is not a matrix [ids, width] of F32, F16 or BF16", path);
+                       "%s: embeddings.weight is not a matrix [ids, width] of F32, F16 or BF16",
+                       path);
     }
     e->count = (int32_t)e->table->shape[0];
     e->width = (size_t)e->table->shape[1];
     e->hidden = (size_t)info->hidden;
     if (e->count < info->vocab) {
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                       "%s: embeddings.weight has %d rows, but the model may generate any of %d ids", path, e->count,
-                       info->vocab);
+                       "%s: embeddings.weight has %d rows, but the model may generate any of %d ids",
+                       path, e->count, info->vocab);
     }
     TS_TRY(check_finite(e->table, e->stored, err));
     return read_projection(e, path, err);
@@ -111,7 +121,8 @@ void ts_embeds_close(ts_embeds *e) {
 int32_t ts_embeds_count(const ts_embeds *e) { return e->count; }
 
 /* vector += projection * (row's columns from `first` on). */
-static void project_block(const ts_embeds *e, const float *values, size_t first, size_t count, float *vector) {
+static void project_block(const ts_embeds *e, const float *values, size_t first, size_t count,
+                          float *vector) {
     for (size_t j = 0; j < e->hidden; j++) {
         const float *weights = e->projection + j * e->width + first;
         float sum = 0;
@@ -120,11 +131,12 @@ static void project_block(const ts_embeds *e, const float *values, size_t first,
     }
 }
 
-ts_status ts_embeds_lookup(const ts_embeds *e, const int32_t *ids, size_t count, float *vectors, ts_err *err) {
+ts_status ts_embeds_lookup(const ts_embeds *e, const int32_t *ids, size_t count, float *vectors,
+                           ts_err *err) {
     for (size_t n = 0; n < count; n++) {
         if (ids[n] < 0 || ids[n] >= e->count) {
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: id %d is not in 0..%d", e->table->file, ids[n],
-                           e->count - 1);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: id %d is not in 0..%d",
+                           e->table->file, ids[n], e->count - 1);
         }
     }
     for (size_t n = 0; n < count; n++) {
@@ -145,7 +157,8 @@ ts_status ts_embeds_lookup(const ts_embeds *e, const int32_t *ids, size_t count,
     return TS_STATUS_OK;
 }
 
-ts_status rt_embeds_read_vectors(const char *path, int32_t hidden, float **vectors, size_t *count, ts_err *err) {
+ts_status rt_embeds_read_vectors(const char *path, int32_t hidden, float **vectors, size_t *count,
+                                 ts_err *err) {
     rt_tensors *tensors = NULL;
     TS_TRY(rt_tensors_open(path, &tensors, err));
     const rt_tensor *tensor = rt_tensors_find(tensors, "inputs_embeds");

@@ -19,8 +19,8 @@ struct ts_engine {
 void rt_engine_log(ts_engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Passes on what the database noticed since the last call. */
 void rt_engine_report(ts_engine *engine);
-/* Copies an option struct that an older or newer program filled: `known` bytes are ours, *size theirs.
- * `from` NULL leaves the defaults in `to`. */
+/* Copies an option struct that an older or newer program filled: `known` bytes are ours, *size
+ * theirs. `from` NULL leaves the defaults in `to`. */
 void rt_options_copy(void *to, const void *from, size_t known);
 
 struct ts_model {
@@ -38,9 +38,11 @@ struct ts_model {
 
 /* Everything of a model but its weights: config read, kernels found, room counted. Close with
  * ts_model_close. */
-ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out, ts_err *err);
+ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
+                           ts_err *err);
 
 /* Bytes that a session of the model takes. */
-ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out, ts_err *err);
+ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
+                             ts_err *err);
 
 #endif

@@ -1,6 +1,6 @@
-/* Mamba's forward pass. One function a stage of the layer; a pass over one row takes the kernels of the decode
- * phase (gemv, one step of the recurrence), any other the kernels of prefill. Both advance the same state, so a
- * sequence may be cut into passes anywhere.
+/* Mamba's forward pass. One function a stage of the layer; a pass over one row takes the kernels of
+ * the decode phase (gemv, one step of the recurrence), any other the kernels of prefill. Both
+ * advance the same state, so a sequence may be cut into passes anywhere.
  *
  *     u = norm(r)        [x z] = in_proj u     s = silu(conv x)      [delta B C] = x_proj s
  *     dt = dt_proj delta                       o = scan(s, softplus(dt + bias), A, B, C, D) * silu(z)
@@ -19,8 +19,8 @@
 
 static rt_phase phase_of(int32_t rows) { return rows == 1 ? RT_DECODE : RT_PREFILL; }
 
-static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase, void *args, size_t bytes,
-                        ts_err *err) {
+static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase, void *args,
+                        size_t bytes, ts_err *err) {
     return rt_run_launch(run, m->groups[op][phase], args, bytes, err);
 }
 
@@ -33,105 +33,201 @@ static const void *column_of(const mamba *m, const void *matrix, int64_t column)
 static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g, ts_err *err) {
     g->w_pitch = rt_pitch(g->k, rt_dtype_bytes(m->dtype));
     if (g->m > 1) return launch(m, run, op, RT_PREFILL, g, sizeof *g, err);
-    struct gemv_args v = {.x = g->x, .w = g->w, .bias = g->bias, .residual = g->residual, .out = g->out,
-                          .w_pitch = g->w_pitch, .n = g->n, .k = g->k};
+    struct gemv_args v = {.x = g->x,
+                          .w = g->w,
+                          .bias = g->bias,
+                          .residual = g->residual,
+                          .out = g->out,
+                          .w_pitch = g->w_pitch,
+                          .n = g->n,
+                          .k = g->k};
     return launch(m, run, op, RT_DECODE, &v, sizeof v, err);
 }
 
-static ts_status normalize(const mamba *m, rt_run *run, const float *weight, const float *r, void *out,
-                           int64_t out_pitch, int32_t rows, ts_err *err) {
-    struct norm_args a = {.x = (void *)(uintptr_t)r, /* written only by the variant that adds, which this is not */
-                          .weight = weight, .out = out, .x_pitch = rt_pitch(m->d, sizeof(float)),
-                          .out_pitch = out_pitch, .m = rows, .d = m->d, .eps = m->eps};
+static ts_status normalize(const mamba *m, rt_run *run, const float *weight, const float *r,
+                           void *out, int64_t out_pitch, int32_t rows, ts_err *err) {
+    struct norm_args a = {
+        .x = (void *)(uintptr_t)r, /* written only by the variant that adds, which this is not */
+        .weight = weight,
+        .out = out,
+        .x_pitch = rt_pitch(m->d, sizeof(float)),
+        .out_pitch = out_pitch,
+        .m = rows,
+        .d = m->d,
+        .eps = m->eps};
     return launch(m, run, MAMBA_NORM, phase_of(rows), &a, sizeof a, err);
 }
 
-static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st, void *state,
-                          int32_t rows, ts_err *err) {
+static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
+                          void *state, int32_t rows, ts_err *err) {
     bool step = rows == 1; /* only then may the state be updated in place */
-    struct causal_conv1d_args a = {.x = st->xz, .weight = w->conv_weight, .bias = w->conv_bias, .state_in = state,
-                                   .state_out = step ? state : st->conv_next, .out = st->s,
-                                   .x_pitch = st->xz_pitch, .out_pitch = st->E_pitch, .b = 1, .l = rows, .d = m->E};
+    struct causal_conv1d_args a = {.x = st->xz,
+                                   .weight = w->conv_weight,
+                                   .bias = w->conv_bias,
+                                   .state_in = state,
+                                   .state_out = step ? state : st->conv_next,
+                                   .out = st->s,
+                                   .x_pitch = st->xz_pitch,
+                                   .out_pitch = st->E_pitch,
+                                   .b = 1,
+                                   .l = rows,
+                                   .d = m->E};
     TS_TRY(launch(m, run, MAMBA_CONV, phase_of(rows), &a, sizeof a, err));
     return step ? TS_STATUS_OK : rt_run_copy(run, state, st->conv_next, st->conv_bytes, err);
 }
 
-static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st, float *h,
-                      int32_t rows, ts_err *err) {
+static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
+                      float *h, int32_t rows, ts_err *err) {
     const void *z = column_of(m, st->xz, m->E), *B = column_of(m, st->y, m->R),
                *C = column_of(m, st->y, m->R + m->N);
     if (rows == 1) {
-        struct selective_scan_step_args a = {
-            .u = st->s, .delta = st->dt, .z = z, .B = B, .C = C, .A = w->A, .D = w->D, .dt_bias = w->dt_bias, .h = h,
-            .out = st->o, .u_pitch = st->E_pitch, .delta_pitch = st->E_pitch, .z_pitch = st->xz_pitch,
-            .B_pitch = st->y_pitch, .C_pitch = st->y_pitch, .out_pitch = st->E_pitch, .b = 1, .d = m->E};
+        struct selective_scan_step_args a = {.u = st->s,
+                                             .delta = st->dt,
+                                             .z = z,
+                                             .B = B,
+                                             .C = C,
+                                             .A = w->A,
+                                             .D = w->D,
+                                             .dt_bias = w->dt_bias,
+                                             .h = h,
+                                             .out = st->o,
+                                             .u_pitch = st->E_pitch,
+                                             .delta_pitch = st->E_pitch,
+                                             .z_pitch = st->xz_pitch,
+                                             .B_pitch = st->y_pitch,
+                                             .C_pitch = st->y_pitch,
+                                             .out_pitch = st->E_pitch,
+                                             .b = 1,
+                                             .d = m->E};
         return launch(m, run, MAMBA_SCAN, RT_DECODE, &a, sizeof a, err);
     }
-    struct selective_scan_args a = {
-        .u = st->s, .delta = st->dt, .z = z, .B = B, .C = C, .A = w->A, .D = w->D, .dt_bias = w->dt_bias, .h0 = h,
-        .h_last = h, .out = st->o, .u_pitch = st->E_pitch, .delta_pitch = st->E_pitch, .z_pitch = st->xz_pitch,
-        .B_pitch = st->y_pitch, .C_pitch = st->y_pitch, .out_pitch = st->E_pitch, .b = 1, .l = rows, .d = m->E};
+    struct selective_scan_args a = {.u = st->s,
+                                    .delta = st->dt,
+                                    .z = z,
+                                    .B = B,
+                                    .C = C,
+                                    .A = w->A,
+                                    .D = w->D,
+                                    .dt_bias = w->dt_bias,
+                                    .h0 = h,
+                                    .h_last = h,
+                                    .out = st->o,
+                                    .u_pitch = st->E_pitch,
+                                    .delta_pitch = st->E_pitch,
+                                    .z_pitch = st->xz_pitch,
+                                    .B_pitch = st->y_pitch,
+                                    .C_pitch = st->y_pitch,
+                                    .out_pitch = st->E_pitch,
+                                    .b = 1,
+                                    .l = rows,
+                                    .d = m->E};
     return launch(m, run, MAMBA_SCAN, RT_PREFILL, &a, sizeof a, err);
 }
 
-static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32_t index, float *r, int32_t rows,
-                       ts_err *err) {
+static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32_t index, float *r,
+                       int32_t rows, ts_err *err) {
     const mamba_layer *w = &m->layers[index];
     void *conv_state = st->conv + (size_t)index * st->conv_stride;
     float *h = (float *)(void *)(st->h + (size_t)index * st->h_stride);
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
     TS_TRY(normalize(m, run, w->norm, r, st->u, st->d_pitch, rows, err));
     TS_TRY(project(m, run, MAMBA_IN_PROJ,
-                   &(struct gemm_args){.x = st->u, .w = w->in_proj, .bias = w->in_bias, .out = st->xz,
-                                       .x_pitch = st->d_pitch, .out_pitch = st->xz_pitch,
-                                       .m = rows, .n = 2 * m->E, .k = m->d}, err));
+                   &(struct gemm_args){.x = st->u,
+                                       .w = w->in_proj,
+                                       .bias = w->in_bias,
+                                       .out = st->xz,
+                                       .x_pitch = st->d_pitch,
+                                       .out_pitch = st->xz_pitch,
+                                       .m = rows,
+                                       .n = 2 * m->E,
+                                       .k = m->d},
+                   err));
     TS_TRY(convolve(m, run, w, st, conv_state, rows, err));
     TS_TRY(project(m, run, MAMBA_X_PROJ,
-                   &(struct gemm_args){.x = st->s, .w = w->x_proj, .out = st->y, .x_pitch = st->E_pitch,
-                                       .out_pitch = st->y_pitch, .m = rows, .n = m->P, .k = m->E}, err));
+                   &(struct gemm_args){.x = st->s,
+                                       .w = w->x_proj,
+                                       .out = st->y,
+                                       .x_pitch = st->E_pitch,
+                                       .out_pitch = st->y_pitch,
+                                       .m = rows,
+                                       .n = m->P,
+                                       .k = m->E},
+                   err));
     /* The first R columns of y; the bias is added by the scan, once. */
     TS_TRY(project(m, run, MAMBA_DT_PROJ,
-                   &(struct gemm_args){.x = st->y, .w = w->dt_proj, .out = st->dt, .x_pitch = st->y_pitch,
-                                       .out_pitch = st->E_pitch, .m = rows, .n = m->E, .k = m->R}, err));
+                   &(struct gemm_args){.x = st->y,
+                                       .w = w->dt_proj,
+                                       .out = st->dt,
+                                       .x_pitch = st->y_pitch,
+                                       .out_pitch = st->E_pitch,
+                                       .m = rows,
+                                       .n = m->E,
+                                       .k = m->R},
+                   err));
     TS_TRY(scan(m, run, w, st, h, rows, err));
     return project(m, run, MAMBA_OUT_PROJ,
-                   &(struct gemm_args){.x = st->o, .w = w->out_proj, .bias = w->out_bias, .residual = r, .out = r,
-                                       .x_pitch = st->E_pitch, .residual_pitch = r_pitch, .out_pitch = r_pitch,
-                                       .m = rows, .n = m->d, .k = m->E}, err);
+                   &(struct gemm_args){.x = st->o,
+                                       .w = w->out_proj,
+                                       .bias = w->out_bias,
+                                       .residual = r,
+                                       .out = r,
+                                       .x_pitch = st->E_pitch,
+                                       .residual_pitch = r_pitch,
+                                       .out_pitch = r_pitch,
+                                       .m = rows,
+                                       .n = m->d,
+                                       .k = m->E},
+                   err);
 }
 
-static ts_status layers(const void *self, rt_run *run, void *state, float *r, int32_t rows, ts_err *err) {
+static ts_status layers(const void *self, rt_run *run, void *state, float *r, int32_t rows,
+                        ts_err *err) {
     const mamba *m = self;
     for (int32_t i = 0; i < m->L; i++) TS_TRY(layer(m, run, state, i, r, rows, err));
     return TS_STATUS_OK;
 }
 
-static ts_status embed(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows, ts_err *err) {
+static ts_status embed(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows,
+                       ts_err *err) {
     const mamba *m = self;
-    struct embedding_args a = {.ids = ids, .table = m->top.embedding, .out = r,
+    struct embedding_args a = {.ids = ids,
+                               .table = m->top.embedding,
+                               .out = r,
                                .table_pitch = rt_pitch(m->d, rt_dtype_bytes(m->dtype)),
-                               .out_pitch = rt_pitch(m->d, sizeof(float)), .t = rows, .v = m->V, .d = m->d};
+                               .out_pitch = rt_pitch(m->d, sizeof(float)),
+                               .t = rows,
+                               .v = m->V,
+                               .d = m->d};
     return launch(m, run, MAMBA_EMBED, phase_of(rows), &a, sizeof a, err);
 }
 
-static ts_status head(const void *self, rt_run *run, void *state, const float *r, int32_t rows, float *logits,
-                      ts_err *err) {
+static ts_status head(const void *self, rt_run *run, void *state, const float *r, int32_t rows,
+                      float *logits, ts_err *err) {
     const mamba *m = self;
     const mamba_state *st = state;
     TS_TRY(normalize(m, run, m->top.norm, r, st->u, st->d_pitch, rows, err));
     return project(m, run, MAMBA_HEAD,
-                   &(struct gemm_args){.x = st->u, .w = m->tied ? m->top.embedding : m->top.head, .out = logits,
-                                       .x_pitch = st->d_pitch, .out_pitch = rt_pitch(m->V, sizeof(float)),
-                                       .m = rows, .n = m->V, .k = m->d}, err);
+                   &(struct gemm_args){.x = st->u,
+                                       .w = m->tied ? m->top.embedding : m->top.head,
+                                       .out = logits,
+                                       .x_pitch = st->d_pitch,
+                                       .out_pitch = rt_pitch(m->V, sizeof(float)),
+                                       .m = rows,
+                                       .n = m->V,
+                                       .k = m->d},
+                   err);
 }
 
-static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *id, ts_err *err) {
+static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *id,
+                        ts_err *err) {
     const mamba *m = self;
-    struct argmax_args a = {.x = logits, .out = id, .x_pitch = rt_pitch(m->V, sizeof(float)), .m = 1, .v = m->V};
+    struct argmax_args a = {
+        .x = logits, .out = id, .x_pitch = rt_pitch(m->V, sizeof(float)), .m = 1, .v = m->V};
     return launch(m, run, MAMBA_ARGMAX, RT_DECODE, &a, sizeof a, err);
 }
 
-static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context, ts_err *err) {
+static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
+                          ts_err *err) {
     const mamba *m = self;
     return rt_uses_problems(mamba_uses, MAMBA_OPS, m->dims, dtype, each, context, err);
 }
@@ -148,7 +244,8 @@ static char *take_layers(const mamba *m, rt_layout *layout, size_t bytes, size_t
     return rt_layout_take(layout, (size_t)m->L * *stride);
 }
 
-static void place_state(const void *self, int32_t chunk, rt_layout *kept, rt_layout *work, void *state) {
+static void place_state(const void *self, int32_t chunk, rt_layout *kept, rt_layout *work,
+                        void *state) {
     const mamba *m = self;
     mamba_state *st = state;
     size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)chunk;

@@ -1,7 +1,8 @@
 /* Mamba (MambaForCausalLM), shared by its config, weights and forward pass.
  *
- * Shape letters, in dims tables and comments: V vocabulary, d hidden, E inner channels, N states a channel,
- * R rank of the time step, K taps of the convolution, P = R + 2N columns of x_proj, L layers, m rows of a pass.
+ * Shape letters, in dims tables and comments: V vocabulary, d hidden, E inner channels, N states a
+ * channel, R rank of the time step, K taps of the convolution, P = R + 2N columns of x_proj, L
+ * layers, m rows of a pass.
  */
 #ifndef RUNTIME_MODEL_MAMBA_H
 #define RUNTIME_MODEL_MAMBA_H
@@ -59,16 +60,16 @@ typedef struct mamba {
 
 /* A session's buffers on the device; activations are of the model's dtype, rows padded. */
 typedef struct mamba_state {
-    char *conv;          /* L times conv_stride: the last K-1 inputs of the convolution, [K-1, E], oldest first */
-    char *h;             /* L times h_stride: [E, N] fp32 */
+    char *conv; /* L times conv_stride: the last K-1 inputs of the convolution, [K-1, E], oldest first */
+    char *h; /* L times h_stride: [E, N] fp32 */
     size_t conv_stride, h_stride, conv_bytes;
-    void *conv_next;     /* [K-1, E]: the state after a chunk, until it is copied over the one before */
-    void *u;             /* [chunk, d]: normalised rows */
-    void *xz;            /* [chunk, 2E]: x, then the gate z */
-    void *s;             /* [chunk, E]: x after convolution and SiLU */
-    void *y;             /* [chunk, P]: delta, B, C */
-    void *dt;            /* [chunk, E]: time step before bias and softplus */
-    void *o;             /* [chunk, E]: gated output of the scan */
+    void *conv_next; /* [K-1, E]: the state after a chunk, until it is copied over the one before */
+    void *u;         /* [chunk, d]: normalised rows */
+    void *xz;        /* [chunk, 2E]: x, then the gate z */
+    void *s;         /* [chunk, E]: x after convolution and SiLU */
+    void *y;         /* [chunk, P]: delta, B, C */
+    void *dt;        /* [chunk, E]: time step before bias and softplus */
+    void *o;         /* [chunk, E]: gated output of the scan */
     int64_t d_pitch, xz_pitch, E_pitch, y_pitch; /* elements */
 } mamba_state;
 

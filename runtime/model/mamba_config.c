@@ -1,6 +1,6 @@
-/* config.json of Mamba, and the table of kernels that follows from it. Fields that only matter for training are
- * not read. Defaults are those of the published class, except that the three sizes which it would invent
- * (hidden_size, num_hidden_layers, vocab_size) must be there.
+/* config.json of Mamba, and the table of kernels that follows from it. Fields that only matter for
+ * training are not read. Defaults are those of the published class, except that the three sizes
+ * which it would invent (hidden_size, num_hidden_layers, vocab_size) must be there.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 #include "mamba.h"
 
 const rt_use mamba_uses[MAMBA_OPS] = {
-    [MAMBA_EMBED] = {"dtype={dtype}", {{"embedding", "t={m} v={V} d={d}"}, {"embedding", "t=1 v={V} d={d}"}}},
+    [MAMBA_EMBED] = {"dtype={dtype}",
+                     {{"embedding", "t={m} v={V} d={d}"}, {"embedding", "t=1 v={V} d={d}"}}},
     [MAMBA_NORM] = {"kind=rms dtype={dtype} add=0", {{"norm", "m={m} d={d}"}, {"norm", "m=1 d={d}"}}},
     [MAMBA_IN_PROJ] = {"dtype={dtype} out={dtype} act=none",
                        {{"gemm", "m={m} n={2E} k={d}"}, {"gemv", "n={2E} k={d}"}}},
@@ -24,12 +25,19 @@ const rt_use mamba_uses[MAMBA_OPS] = {
     [MAMBA_OUT_PROJ] = {"dtype={dtype} out=fp32 act=none",
                         {{"gemm", "m={m} n={d} k={E}"}, {"gemv", "n={d} k={E}"}}},
     /* Logits of many rows are made in blocks (session.c), so the long chunk does not occur. */
-    [MAMBA_HEAD] = {"dtype={dtype} out=fp32 act=none", {{"gemm", "m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
+    [MAMBA_HEAD] = {"dtype={dtype} out=fp32 act=none",
+                    {{"gemm", "m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
     [MAMBA_ARGMAX] = {"", {{NULL, NULL}, {"argmax", "m=1 v={V}"}}},
 };
 
 /* Limits keep every product of sizes inside 63 bits. */
-enum { MAX_WIDTH = 1 << 20, MAX_VOCAB = 1 << 24, MAX_LAYERS = 1 << 12, MAX_STATE = 256, MAX_TAPS = 64 };
+enum {
+    MAX_WIDTH = 1 << 20,
+    MAX_VOCAB = 1 << 24,
+    MAX_LAYERS = 1 << 12,
+    MAX_STATE = 256,
+    MAX_TAPS = 64
+};
 
 static ts_status read_sizes(mamba *m, const rt_config *c, ts_err *err) {
     double expand;
@@ -65,15 +73,27 @@ ts_status mamba_configure(void *self, const rt_config *config, rt_arch_shape *sh
     TS_TRY(rt_config_bool(config, "use_conv_bias", true, &use_conv_bias, err));
     TS_TRY(rt_config_bool(config, "tie_word_embeddings", true, &m->tied, err));
     const char *act = json_string_value(json_object_get(config->root, "hidden_act"));
-    if (act && strcmp(act, "silu") != 0) return rt_config_bad(config, "hidden_act", "\"silu\"", err);
+    if (act && strcmp(act, "silu") != 0)
+        return rt_config_bad(config, "hidden_act", "\"silu\"", err);
     m->eps = (float)eps;
     const rt_dim dims[MAMBA_DIMS] = {
-        {"V", m->V}, {"d", m->d}, {"E", m->E}, {"2E", 2 * (int64_t)m->E}, {"N", m->N}, {"R", m->R}, {"K", m->K},
-        {"P", m->P}, {"use_bias", use_bias}, {"use_conv_bias", use_conv_bias}, {"untied", !m->tied}, {NULL, 0},
+        {"V", m->V},
+        {"d", m->d},
+        {"E", m->E},
+        {"2E", 2 * (int64_t)m->E},
+        {"N", m->N},
+        {"R", m->R},
+        {"K", m->K},
+        {"P", m->P},
+        {"use_bias", use_bias},
+        {"use_conv_bias", use_conv_bias},
+        {"untied", !m->tied},
+        {NULL, 0},
     };
     memcpy(m->dims, dims, sizeof dims);
     m->layers = calloc((size_t)m->L, sizeof *m->layers);
-    if (!m->layers) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %d layers", config->path, m->L);
+    if (!m->layers)
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %d layers", config->path, m->L);
     *shape = (rt_arch_shape){m->V, m->d, m->L};
     return TS_STATUS_OK;
 }

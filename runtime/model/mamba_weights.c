@@ -1,5 +1,5 @@
-/* Mamba's tensors. Small ones that feed the recurrence stay fp32 whatever the model's dtype: rounding A or dt's
- * bias is multiplied up over a whole sequence.
+/* Mamba's tensors. Small ones that feed the recurrence stay fp32 whatever the model's dtype:
+ * rounding A or dt's bias is multiplied up over a whole sequence.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -26,7 +26,8 @@ static const rt_weight layer_table[] = {
 };
 
 static const rt_weight top_table[] = {
-    {"backbone.embeddings.weight", "backbone.embedding.weight", "V d", RT_MATRIX, NULL, TOP(embedding)},
+    {"backbone.embeddings.weight", "backbone.embedding.weight", "V d", RT_MATRIX, NULL,
+     TOP(embedding)},
     {"backbone.norm_f.weight", NULL, "d", RT_FLOATS, NULL, TOP(norm)},
     {"lm_head.weight", NULL, "V d", RT_MATRIX, "untied", TOP(head)},
 };
@@ -44,18 +45,19 @@ void mamba_place_weights(void *self, rt_layout *layout) {
     }
 }
 
-/* A tied model may store its head all the same, but then as a copy of the embedding: anything else means that
- * the config does not describe the file. */
+/* A tied model may store its head all the same, but then as a copy of the embedding: anything else
+ * means that the config does not describe the file. */
 static ts_status check_tied_head(const rt_upload *upload, ts_err *err) {
     const rt_tensor *head = rt_tensors_find(upload->tensors, "lm_head.weight");
     if (!head) return TS_STATUS_OK;
     const rt_tensor *table = rt_tensors_find(upload->tensors, top_table[0].name);
     if (!table) table = rt_tensors_find(upload->tensors, top_table[0].other_name);
     if (!table || head->bytes != table->bytes || memcmp(head->data, table->data, head->bytes) != 0) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                       "%s: tensor lm_head.weight differs from the embedding, but tie_word_embeddings of config.json is "
-                       "not false",
-                       head->file);
+        return ts_fail(
+            err, TS_STATUS_INVALID_ARGUMENT,
+            "%s: tensor lm_head.weight differs from the embedding, but tie_word_embeddings of config.json is "
+            "not false",
+            head->file);
     }
     upload->used[head - rt_tensors_at(upload->tensors, 0)] = true;
     return TS_STATUS_OK;

@@ -1,5 +1,6 @@
-/* A model: its directory's configuration, the kernels it needs, its weights in one allocation on the device.
- * Kernels are looked up before weights are read, so that what a database lacks is told at once.
+/* A model: its directory's configuration, the kernels it needs, its weights in one allocation on
+ * the device. Kernels are looked up before weights are read, so that what a database lacks is told
+ * at once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,8 @@ bool ts_model_is_end(const ts_model *model, int32_t id) {
     return false;
 }
 
-/* generation_config.json: sampling, only where do_sample asks for it, and the ids that end a text. */
+/* generation_config.json: sampling, only where do_sample asks for it, and the ids that end a
+ * text. */
 static ts_status read_generation(ts_model *model, const rt_config *c, ts_err *err) {
     bool sample;
     double temperature, top_p, min_p, penalty;
@@ -46,7 +48,8 @@ static ts_status read_generation(ts_model *model, const rt_config *c, ts_err *er
     return rt_config_int(c, "top_k", 0, 0, INT32_MAX, &s->top_k, err);
 }
 
-static ts_status read_generation_file(ts_model *model, const char *dir, const rt_config *config, ts_err *err) {
+static ts_status read_generation_file(ts_model *model, const char *dir, const rt_config *config,
+                                      ts_err *err) {
     rt_config generation = {0};
     ts_err reason;
     ts_status status = rt_config_open(dir, "generation_config.json", &generation, &reason);
@@ -67,17 +70,19 @@ static ts_status read_generation_file(ts_model *model, const char *dir, const rt
 /* Finds the kernels; a missing one is reported with what to do about it. */
 static ts_status resolve(ts_model *model, const char *dir, ts_err *err) {
     ts_err reason;
-    ts_status status = model->arch->resolve(model->self, model->dtype, model->engine->kernels, &reason);
+    ts_status status = model->arch->resolve(model->self, model->dtype, model->engine->kernels,
+                                            &reason);
     if (status == TS_STATUS_NOT_FOUND) {
-        ts_fail(err, status, "%s; this model in %s needs it: run tune --model %s --dtype %s", reason.message,
-                ts_dtype_name(model->dtype), dir, ts_dtype_name(model->dtype));
+        ts_fail(err, status, "%s; this model in %s needs it: run tune --model %s --dtype %s",
+                reason.message, ts_dtype_name(model->dtype), dir, ts_dtype_name(model->dtype));
     } else if (status != TS_STATUS_OK) {
         ts_fail(err, status, "%s", reason.message);
     }
     return status;
 }
 
-ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out, ts_err *err) {
+ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
+                           ts_err *err) {
     rt_config config = {0};
     ts_model *model = calloc(1, sizeof *model);
     if (!model) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", dir);
@@ -113,7 +118,8 @@ done:
     return status;
 }
 
-/* Tensors that nothing asked for are not an error, but may mean that the model is more than its config says. */
+/* Tensors that nothing asked for are not an error, but may mean that the model is more than its
+ * config says. */
 static void report_unused(ts_engine *engine, const rt_tensors *tensors, const bool *used) {
     size_t count = 0, first = 0;
     for (size_t i = rt_tensors_count(tensors); i-- > 0;) {
@@ -121,8 +127,8 @@ static void report_unused(ts_engine *engine, const rt_tensors *tensors, const bo
     }
     if (count == 0) return;
     const rt_tensor *tensor = rt_tensors_at(tensors, first);
-    rt_engine_log(engine, "%s: %zu tensors are not part of the model and were ignored (%s)", tensor->file, count,
-                  tensor->name);
+    rt_engine_log(engine, "%s: %zu tensors are not part of the model and were ignored (%s)",
+                  tensor->file, count, tensor->name);
 }
 
 static ts_status load_weights(ts_model *model, const char *dir, ts_err *err) {
@@ -132,10 +138,12 @@ static ts_status load_weights(ts_model *model, const char *dir, ts_err *err) {
     TS_TRY(rt_tensors_open_dir(dir, &tensors, err));
     rt_upload upload = {.device = device, .tensors = tensors, .dtype = model->dtype};
     upload.used = calloc(rt_tensors_count(tensors) + 1, sizeof *upload.used);
-    ts_status status = upload.used ? device->ops->alloc(device, model->memory_bytes, &model->memory, &reason)
-                                   : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
+    ts_status status = upload.used
+                           ? device->ops->alloc(device, model->memory_bytes, &model->memory, &reason)
+                           : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
     if (status != TS_STATUS_OK) {
-        ts_fail(err, status, "%s: %zu bytes of weights: %s", dir, model->memory_bytes, reason.message);
+        ts_fail(err, status, "%s: %zu bytes of weights: %s", dir, model->memory_bytes,
+                reason.message);
         goto done;
     }
     rt_layout layout = {.base = (uintptr_t)model->memory};
@@ -149,7 +157,8 @@ done:
     return status;
 }
 
-ts_status ts_model_load(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out, ts_err *err) {
+ts_status ts_model_load(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
+                        ts_err *err) {
     ts_model *model = NULL;
     TS_TRY(rt_model_prepare(engine, dir, dtype, &model, err));
     ts_status status = load_weights(model, dir, err);
@@ -169,8 +178,8 @@ void ts_model_close(ts_model *model) {
     free(model);
 }
 
-ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype, const ts_session_options *options,
-                        ts_plan *out, ts_err *err) {
+ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype,
+                        const ts_session_options *options, ts_plan *out, ts_err *err) {
     ts_model *model = NULL;
     ts_plan plan = {0};
     TS_TRY(rt_model_prepare(engine, dir, dtype, &model, err));

@@ -1,5 +1,5 @@
-/* Launching and laying out. Measuring with the code that launches means that no second list of buffers or
- * launches has to be kept in step with the first.
+/* Launching and laying out. Measuring with the code that launches means that no second list of
+ * buffers or launches has to be kept in step with the first.
  */
 #include "run.h"
 
@@ -7,7 +7,9 @@
 
 enum { PIECE_ALIGN = 256, ROW_ALIGN = 16 };
 
-size_t rt_layout_bytes(size_t bytes) { return (bytes + PIECE_ALIGN - 1) / PIECE_ALIGN * PIECE_ALIGN; }
+size_t rt_layout_bytes(size_t bytes) {
+    return (bytes + PIECE_ALIGN - 1) / PIECE_ALIGN * PIECE_ALIGN;
+}
 
 void *rt_layout_take(rt_layout *layout, size_t bytes) {
     uintptr_t address = layout->base + layout->bytes;
@@ -20,7 +22,8 @@ int64_t rt_pitch(int64_t columns, size_t element_bytes) {
     return (columns + step - 1) / step * step;
 }
 
-ts_status rt_run_launch(rt_run *run, const rt_group *group, void *args, size_t args_bytes, ts_err *err) {
+ts_status rt_run_launch(rt_run *run, const rt_group *group, void *args, size_t args_bytes,
+                        ts_err *err) {
     if (run->measure) {
         size_t bytes = rt_group_workspace(group, args);
         if (bytes > run->workspace_bytes) run->workspace_bytes = bytes;

@@ -1,12 +1,13 @@
-/* Where a model's launches go, and how its device memory is laid out. Both work in two passes over the same
- * code: a measuring one, that only adds up bytes, and the real one.
+/* Where a model's launches go, and how its device memory is laid out. Both work in two passes over
+ * the same code: a measuring one, that only adds up bytes, and the real one.
  */
 #ifndef RUNTIME_MODEL_RUN_H
 #define RUNTIME_MODEL_RUN_H
 
 #include "../kernel.h"
 
-/* Hands out pieces of one allocation. With a zero base it counts: the addresses are then meaningless. */
+/* Hands out pieces of one allocation. With a zero base it counts: the addresses are then
+ * meaningless. */
 typedef struct rt_layout {
     uintptr_t base;
     size_t bytes; /* handed out so far */
@@ -23,13 +24,15 @@ int64_t rt_pitch(int64_t columns, size_t element_bytes);
 typedef struct rt_run {
     ts_device *device;
     void *stream;
-    bool measure;     /* launch and copy nothing, note the workspace that would be needed */
-    void *workspace;  /* shared by all launches of the run: they follow each other on one stream */
+    bool measure;    /* launch and copy nothing, note the workspace that would be needed */
+    void *workspace; /* shared by all launches of the run: they follow each other on one stream */
     size_t workspace_bytes;
 } rt_run;
 
-/* Launches the group's kernel for `args`, an args struct, whose workspace member (the first) is set here. */
-ts_status rt_run_launch(rt_run *run, const rt_group *group, void *args, size_t args_bytes, ts_err *err);
+/* Launches the group's kernel for `args`, an args struct, whose workspace member (the first) is set
+ * here. */
+ts_status rt_run_launch(rt_run *run, const rt_group *group, void *args, size_t args_bytes,
+                        ts_err *err);
 /* Device to device. */
 ts_status rt_run_copy(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err);
 

@@ -1,8 +1,10 @@
-/* The safetensors format: u64 header length, JSON header, data. Headers are hostile input: whatever passes
- * here may be read without further checks, because every tensor's bytes lie inside the mapping and are exactly
- * shape * element size, and the tensors of a file tile its data without overlap or hole.
+/* The safetensors format: u64 header length, JSON header, data. Headers are hostile input: whatever
+ * passes here may be read without further checks, because every tensor's bytes lie inside the
+ * mapping and are exactly shape * element size, and the tensors of a file tile its data without
+ * overlap or hole.
  *
- * A set maps one or more files read-only; tensors of all files are kept in one array sorted by name.
+ * A set maps one or more files read-only; tensors of all files are kept in one array sorted by
+ * name.
  */
 #include "safetensors.h"
 
@@ -32,11 +34,15 @@ struct rt_tensors {
     size_t count, capacity;
 };
 
-static const struct { const char *name; size_t bytes; ts_dtype dtype; } formats[] = {
-    {"F32", 4, TS_DTYPE_FP32}, {"F16", 2, TS_DTYPE_FP16}, {"BF16", 2, TS_DTYPE_BF16},
-    {"F64", 8, TS_DTYPE_AUTO}, {"I64", 8, TS_DTYPE_AUTO}, {"I32", 4, TS_DTYPE_AUTO},
-    {"I16", 2, TS_DTYPE_AUTO}, {"I8", 1, TS_DTYPE_AUTO},  {"U8", 1, TS_DTYPE_AUTO},
-    {"U16", 2, TS_DTYPE_AUTO}, {"U32", 4, TS_DTYPE_AUTO}, {"U64", 8, TS_DTYPE_AUTO},
+static const struct {
+    const char *name;
+    size_t bytes;
+    ts_dtype dtype;
+} formats[] = {
+    {"F32", 4, TS_DTYPE_FP32},  {"F16", 2, TS_DTYPE_FP16},     {"BF16", 2, TS_DTYPE_BF16},
+    {"F64", 8, TS_DTYPE_AUTO},  {"I64", 8, TS_DTYPE_AUTO},     {"I32", 4, TS_DTYPE_AUTO},
+    {"I16", 2, TS_DTYPE_AUTO},  {"I8", 1, TS_DTYPE_AUTO},      {"U8", 1, TS_DTYPE_AUTO},
+    {"U16", 2, TS_DTYPE_AUTO},  {"U32", 4, TS_DTYPE_AUTO},     {"U64", 8, TS_DTYPE_AUTO},
     {"BOOL", 1, TS_DTYPE_AUTO}, {"F8_E4M3", 1, TS_DTYPE_AUTO}, {"F8_E5M2", 1, TS_DTYPE_AUTO},
 };
 
@@ -75,9 +81,10 @@ static ts_status read_shape(const json_t *list, rt_tensor *t, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-/* Fills *t (name and file are set) from its header entry; `data` is the file's data of `data_bytes`. */
-static ts_status read_entry(const json_t *entry, const unsigned char *data, size_t data_bytes, rt_tensor *t,
-                            ts_err *err) {
+/* Fills *t (name and file are set) from its header entry; `data` is the file's data of
+ * `data_bytes`. */
+static ts_status read_entry(const json_t *entry, const unsigned char *data, size_t data_bytes,
+                            rt_tensor *t, ts_err *err) {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     int format = format_of(json_string_value(json_object_get(entry, "dtype")));
     if (format < 0) return bad_entry(t, "dtype is missing or unknown", err);
@@ -123,13 +130,14 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* The tensors of one file must follow each other from the first byte of data to the last. */
-static ts_status check_tiling(rt_tensor *tensors, size_t count, const unsigned char *data, size_t bytes,
-                              const char *file, ts_err *err) {
+static ts_status check_tiling(rt_tensor *tensors, size_t count, const unsigned char *data,
+                              size_t bytes, const char *file, ts_err *err) {
     const unsigned char *expected = data;
     if (count > 0) qsort(tensors, count, sizeof *tensors, by_place);
     for (size_t i = 0; i < count; i++) {
         const unsigned char *begin = tensors[i].data;
-        if (begin < expected) return bad_entry(&tensors[i], "its data overlaps another tensor's", err);
+        if (begin < expected)
+            return bad_entry(&tensors[i], "its data overlaps another tensor's", err);
         if (begin > expected) return bad_entry(&tensors[i], "there is a hole before its data", err);
         expected = begin + tensors[i].bytes;
     }
@@ -140,14 +148,15 @@ static ts_status check_tiling(rt_tensor *tensors, size_t count, const unsigned c
     return TS_STATUS_OK;
 }
 
-static ts_status read_header(rt_tensors *set, const json_t *header, const unsigned char *data, size_t bytes,
-                             const char *file, ts_err *err) {
+static ts_status read_header(rt_tensors *set, const json_t *header, const unsigned char *data,
+                             size_t bytes, const char *file, ts_err *err) {
     size_t first = set->count;
     const char *name;
     json_t *entry;
     json_object_foreach((json_t *)header, name, entry) {
         if (!json_is_object(entry)) {
-            return ts_fail(err, TS_STATUS_CORRUPT, "%s: tensor %s: its entry is not an object", file, name);
+            return ts_fail(err, TS_STATUS_CORRUPT, "%s: tensor %s: its entry is not an object",
+                           file, name);
         }
         if (strcmp(name, "__metadata__") == 0) continue;
         rt_tensor *t = add_tensor(set, name, file);
@@ -174,12 +183,13 @@ static ts_status map_file(rt_tensors *set, const char *path, mapping **out, ts_e
     } else if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
         status = ts_fail(err, TS_STATUS_IO, "%s: not a regular file", path);
     } else if (info.st_size < PREFIX_BYTES + 2) {
-        status = ts_fail(err, TS_STATUS_CORRUPT, "%s: too short for a safetensors file (%lld bytes)", path,
-                         (long long)info.st_size);
+        status = ts_fail(err, TS_STATUS_CORRUPT, "%s: too short for a safetensors file (%lld bytes)",
+                         path, (long long)info.st_size);
     } else {
         m->bytes = (size_t)info.st_size;
         m->data = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, file, 0);
-        if (m->data == MAP_FAILED) status = ts_fail(err, TS_STATUS_IO, "%s: mmap: %s", path, strerror(errno));
+        if (m->data == MAP_FAILED)
+            status = ts_fail(err, TS_STATUS_IO, "%s: mmap: %s", path, strerror(errno));
     }
     close(file);
     if (status != TS_STATUS_OK) return status;
@@ -199,7 +209,8 @@ static ts_status add_file(rt_tensors *set, const char *path, ts_err *err) {
     uint64_t length = 0;
     for (int i = PREFIX_BYTES - 1; i >= 0; i--) length = length << 8 | bytes[i];
     if (length > HEADER_MAX_BYTES || length > m->bytes - PREFIX_BYTES) {
-        return ts_fail(err, TS_STATUS_CORRUPT, "%s: header of %llu bytes in a file of %zu (not safetensors, or cut off)",
+        return ts_fail(err, TS_STATUS_CORRUPT,
+                       "%s: header of %llu bytes in a file of %zu (not safetensors, or cut off)",
                        file, (unsigned long long)length, m->bytes);
     }
     const unsigned char *text = bytes + PREFIX_BYTES, *data = text + length;
@@ -220,7 +231,8 @@ static ts_status finish(rt_tensors *set, ts_err *err) {
     for (size_t i = 1; i < set->count; i++) {
         const rt_tensor *a = &set->tensors[i - 1], *b = &set->tensors[i];
         if (strcmp(a->name, b->name) == 0) {
-            return ts_fail(err, TS_STATUS_CORRUPT, "tensor %s is in both %s and %s", a->name, a->file, b->file);
+            return ts_fail(err, TS_STATUS_CORRUPT, "tensor %s is in both %s and %s", a->name,
+                           a->file, b->file);
         }
     }
     return TS_STATUS_OK;
@@ -253,8 +265,8 @@ static bool is_plain_name(const char *name) {
     return name && name[0] != '\0' && name[0] != '.' && !strchr(name, '/') && !strchr(name, '\\');
 }
 
-/* Opens each file that the map names, once: shards of one model are few, so a scan of the map's files seen so
- * far is a scan of the tensors' files. */
+/* Opens each file that the map names, once: shards of one model are few, so a scan of the map's
+ * files seen so far is a scan of the tensors' files. */
 static ts_status add_shards(rt_tensors *set, const char *dir, const char *index, const json_t *map,
                             ts_err *err) {
     const char *name;
@@ -263,13 +275,15 @@ static ts_status add_shards(rt_tensors *set, const char *dir, const char *index,
     json_object_foreach((json_t *)map, name, value) {
         const char *file = json_string_value(value);
         if (!is_plain_name(file)) {
-            status = ts_fail(err, TS_STATUS_CORRUPT, "%s: weight_map of %s is not a plain file name", index, name);
+            status = ts_fail(err, TS_STATUS_CORRUPT,
+                             "%s: weight_map of %s is not a plain file name", index, name);
             break;
         }
         if (json_object_get(seen, file)) continue;
         json_object_set_new(seen, file, json_true());
         const char *path = ts_arena_printf(&set->arena, "%s/%s", dir, file);
-        status = path ? add_file(set, path, err) : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", index);
+        status = path ? add_file(set, path, err)
+                      : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", index);
         if (status != TS_STATUS_OK) break;
     }
     json_decref(seen);
@@ -296,7 +310,8 @@ static ts_status open_index(rt_tensors *set, const char *dir, const char *index,
     TS_TRY(rt_json_read(index, &root, err));
     const json_t *map = json_object_get(root, "weight_map");
     ts_status status = TS_STATUS_OK;
-    if (!json_is_object(map)) status = ts_fail(err, TS_STATUS_CORRUPT, "%s: weight_map is missing", index);
+    if (!json_is_object(map))
+        status = ts_fail(err, TS_STATUS_CORRUPT, "%s: weight_map is missing", index);
     if (status == TS_STATUS_OK) status = add_shards(set, dir, index, map, err);
     if (status == TS_STATUS_OK) status = finish(set, err);
     if (status == TS_STATUS_OK) status = check_map(set, index, map, err);
@@ -319,13 +334,14 @@ ts_status rt_tensors_open_dir(const char *dir, rt_tensors **out, ts_err *err) {
     } else if (access(index, F_OK) == 0) {
         status = open_index(set, dir, index, err);
     } else if (access(pickle, F_OK) == 0) {
-        status = ts_fail(err, TS_STATUS_UNSUPPORTED,
-                         "%s holds only pytorch_model.bin, a pickle: take the safetensors form of the model (for Mamba, "
-                         "the repositories whose names end in -hf)",
-                         dir);
+        status = ts_fail(
+            err, TS_STATUS_UNSUPPORTED,
+            "%s holds only pytorch_model.bin, a pickle: take the safetensors form of the model (for Mamba, "
+            "the repositories whose names end in -hf)",
+            dir);
     } else {
-        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s: no model.safetensors and no model.safetensors.index.json",
-                         dir);
+        status = ts_fail(err, TS_STATUS_NOT_FOUND,
+                         "%s: no model.safetensors and no model.safetensors.index.json", dir);
     }
     if (status != TS_STATUS_OK) {
         rt_tensors_close(set);
@@ -366,15 +382,16 @@ ts_status rt_tensor_check(const rt_tensor *tensor, int rank, const int64_t *shap
     for (int i = 0; same && i < rank; i++) same = tensor->shape[i] == shape[i];
     if (same && rt_tensor_dtype(tensor, &dtype)) return TS_STATUS_OK;
     if (same) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s has dtype %s; F32, F16 or BF16 is needed",
-                       tensor->file, tensor->name, tensor->dtype);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "%s: tensor %s has dtype %s; F32, F16 or BF16 is needed", tensor->file,
+                       tensor->name, tensor->dtype);
     }
     ts_buf text = {0};
     print_shape(&text, tensor->rank, tensor->shape);
     ts_buf_printf(&text, ", the config asks for ");
     print_shape(&text, rank, shape);
-    ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s has shape %s", tensor->file, tensor->name,
-            text.data ? text.data : "that does not fit");
+    ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s has shape %s", tensor->file,
+            tensor->name, text.data ? text.data : "that does not fit");
     ts_buf_free(&text);
     return TS_STATUS_INVALID_ARGUMENT;
 }

@@ -1,8 +1,9 @@
-/* Sampling on the host, in the order and with the formulas of the reference: penalty, temperature, top-k, top-p,
- * min-p, softmax, draw. Candidates live in one array sorted best first; each filter only shortens it.
+/* Sampling on the host, in the order and with the formulas of the reference: penalty, temperature,
+ * top-k, top-p, min-p, softmax, draw. Candidates live in one array sorted best first; each filter
+ * only shortens it.
  *
- * Random numbers are counter based: draw n of seed s is a hash of (s, n), so that a seed gives the same text
- * whatever runs beside it.
+ * Random numbers are counter based: draw n of seed s is a hash of (s, n), so that a seed gives the
+ * same text whatever runs beside it.
  */
 #include "sampler.h"
 
@@ -29,16 +30,19 @@ ts_sampler_options ts_sampler_defaults(void) {
     return (ts_sampler_options){.size = sizeof(ts_sampler_options), .top_p = 1, .repeat_penalty = 1};
 }
 
-ts_status ts_sampler_create(const ts_sampler_options *options, int32_t vocab, ts_sampler **out, ts_err *err) {
+ts_status ts_sampler_create(const ts_sampler_options *options, int32_t vocab, ts_sampler **out,
+                            ts_err *err) {
     ts_sampler_options o = ts_sampler_defaults();
     rt_options_copy(&o, options, sizeof o);
-    const char *bad = !(o.temperature >= 0 && o.temperature < INFINITY)         ? "temperature is not 0 or more"
-                      : o.top_k < 0                                             ? "top_k is not 0 or more"
-                      : !(o.top_p > 0 && o.top_p <= 1)                          ? "top_p is not in (0, 1]"
-                      : !(o.min_p >= 0 && o.min_p <= 1)                         ? "min_p is not in [0, 1]"
-                      : !(o.repeat_penalty > 0 && o.repeat_penalty < INFINITY) ? "repeat_penalty is not above 0"
-                      : vocab < 1                                               ? "vocab is not 1 or more"
-                                                                                : NULL;
+    const char *bad = !(o.temperature >= 0 && o.temperature < INFINITY)
+                          ? "temperature is not 0 or more"
+                      : o.top_k < 0                     ? "top_k is not 0 or more"
+                      : !(o.top_p > 0 && o.top_p <= 1)  ? "top_p is not in (0, 1]"
+                      : !(o.min_p >= 0 && o.min_p <= 1) ? "min_p is not in [0, 1]"
+                      : !(o.repeat_penalty > 0 && o.repeat_penalty < INFINITY)
+                          ? "repeat_penalty is not above 0"
+                      : vocab < 1 ? "vocab is not 1 or more"
+                                  : NULL;
     if (bad) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "sampling: %s", bad);
     ts_sampler *sampler = calloc(1, sizeof *sampler);
     if (!sampler) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "sampler");
@@ -108,7 +112,8 @@ static double weigh(ts_sampler *s, size_t count) {
     return sum;
 }
 
-/* Drops from the worst up while the probability dropped stays within 1 - p; the best one always stays. */
+/* Drops from the worst up while the probability dropped stays within 1 - p; the best one always
+ * stays. */
 static size_t keep_top_p(const ts_sampler *s, size_t count, double sum) {
     double dropped = 0, limit = (1 - (double)s->options.top_p) * sum;
     while (count > 1 && dropped + s->weights[count - 1] <= limit) dropped += s->weights[--count];
@@ -116,7 +121,8 @@ static size_t keep_top_p(const ts_sampler *s, size_t count, double sum) {
 }
 
 static size_t keep_min_p(const ts_sampler *s, size_t count) {
-    while (count > 1 && s->weights[count - 1] < (double)s->options.min_p) count--; /* the best one weighs 1 */
+    while (count > 1 && s->weights[count - 1] < (double)s->options.min_p)
+        count--; /* the best one weighs 1 */
     return count;
 }
 
@@ -145,7 +151,8 @@ int32_t ts_sampler_pick(ts_sampler *s, const float *logits, const uint8_t *seen)
     size_t count = (size_t)s->vocab;
     for (size_t i = 0; i < count; i++) s->candidates[i].score /= s->options.temperature;
     qsort(s->candidates, count, sizeof *s->candidates, by_score);
-    if (s->candidates[0].score == -INFINITY) return s->candidates[0].id; /* no number to choose by */
+    if (s->candidates[0].score == -INFINITY)
+        return s->candidates[0].id; /* no number to choose by */
     count = keep_top_k(s, count);
     double sum = weigh(s, count);
     count = keep_top_p(s, count, sum);

@@ -4,8 +4,8 @@
 
 #include "../tunesmith.h"
 
-/* True if the choice is the plain argmax of the logits (NULL is such a sampler): no logits need to leave the
- * device. */
+/* True if the choice is the plain argmax of the logits (NULL is such a sampler): no logits need to
+ * leave the device. */
 bool rt_sampler_is_greedy(const ts_sampler *sampler);
 
 #endif

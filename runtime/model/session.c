@@ -1,10 +1,11 @@
-/* A session: one sequence of a model. Two allocations made at creation, `kept` (states, zeroed at reset) and
- * `work` (buffers of a pass, the ids, the residual stream, logits, kernel workspace), and nothing after that.
+/* A session: one sequence of a model. Two allocations made at creation, `kept` (states, zeroed at
+ * reset) and `work` (buffers of a pass, the ids, the residual stream, logits, kernel workspace),
+ * and nothing after that.
  *
- * A pass is: residual from ids or vectors, all layers, and for the last row the head and its argmax. The argmax
- * goes to ids[0] on the device, where the next step's embedding reads it: greedy decoding on a GPU is one
- * captured graph replayed per token, with four bytes coming back. An id that ts_session_next has handed out is
- * `pending`: chosen, lying in ids[0], not consumed yet.
+ * A pass is: residual from ids or vectors, all layers, and for the last row the head and its
+ * argmax. The argmax goes to ids[0] on the device, where the next step's embedding reads it: greedy
+ * decoding on a GPU is one captured graph replayed per token, with four bytes coming back. An id
+ * that ts_session_next has handed out is `pending`: chosen, lying in ids[0], not consumed yet.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,16 +27,16 @@ struct ts_session {
     const ts_embeds *embeds;
     bool all_logits;
     rt_run run;
-    int32_t chunk, block;       /* most rows of a pass; rows of logits made at once */
-    int64_t r_pitch, v_pitch;   /* elements */
+    int32_t chunk, block;     /* most rows of a pass; rows of logits made at once */
+    int64_t r_pitch, v_pitch; /* elements */
     void *kept, *work;
     size_t kept_bytes, work_bytes;
     buffers device;
-    void *state;                /* the architecture's */
-    rt_graph *graph;            /* one step from ids[0] to ids[0]; NULL on the CPU or with own embeddings */
-    float *vectors;             /* host [chunk, r_pitch] */
-    float *logits;              /* host [vocab] */
-    uint8_t *seen;              /* host [vocab]: ids under the repetition penalty */
+    void *state;     /* the architecture's */
+    rt_graph *graph; /* one step from ids[0] to ids[0]; NULL on the CPU or with own embeddings */
+    float *vectors;  /* host [chunk, r_pitch] */
+    float *logits;   /* host [vocab] */
+    uint8_t *seen;   /* host [vocab]: ids under the repetition penalty */
     size_t length;
     bool has_pending;
     int32_t pending;
@@ -60,15 +61,19 @@ static ts_status pass(ts_session *s, int32_t rows, ts_err *err) {
     return s->model->arch->layers(s->model->self, &s->run, s->state, s->device.residual, rows, err);
 }
 
-static float *residual_row(const ts_session *s, int32_t row) { return s->device.residual + row * s->r_pitch; }
+static float *residual_row(const ts_session *s, int32_t row) {
+    return s->device.residual + row * s->r_pitch;
+}
 
 /* Logits of `rows` rows of the residual, from `row` on. */
 static ts_status make_logits(ts_session *s, int32_t row, int32_t rows, ts_err *err) {
-    return s->model->arch->head(s->model->self, &s->run, s->state, residual_row(s, row), rows, s->device.logits, err);
+    return s->model->arch->head(s->model->self, &s->run, s->state, residual_row(s, row), rows,
+                                s->device.logits, err);
 }
 
 static ts_status embed(ts_session *s, int32_t rows, ts_err *err) {
-    return s->model->arch->embed(s->model->self, &s->run, s->device.ids, s->device.residual, rows, err);
+    return s->model->arch->embed(s->model->self, &s->run, s->device.ids, s->device.residual, rows,
+                                 err);
 }
 
 /* Logits of one row, and the greedy choice to ids[0]. */
@@ -89,7 +94,8 @@ static ts_status measure(ts_session *s, const ts_session_options *options, ts_er
     ts_session_options o = ts_session_defaults();
     rt_options_copy(&o, options, sizeof o);
     if (o.chunk < 1 || o.chunk > MAX_CHUNK) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "chunk %d is not in 1..%d", o.chunk, MAX_CHUNK);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "chunk %d is not in 1..%d", o.chunk,
+                       MAX_CHUNK);
     }
     s->embeds = o.embeds;
     s->chunk = o.chunk;
@@ -114,11 +120,13 @@ static ts_status measure(ts_session *s, const ts_session_options *options, ts_er
     return TS_STATUS_OK;
 }
 
-ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out, ts_err *err) {
+ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
+                             ts_err *err) {
     ts_session s = {.model = model};
     ts_status status = measure(&s, options, err);
     free(s.state);
-    if (status == TS_STATUS_OK) *out = (ts_plan){.state_bytes = s.kept_bytes, .work_bytes = s.work_bytes};
+    if (status == TS_STATUS_OK)
+        *out = (ts_plan){.state_bytes = s.kept_bytes, .work_bytes = s.work_bytes};
     return status;
 }
 
@@ -129,13 +137,16 @@ static ts_status allocate(ts_session *s, ts_err *err) {
     s->vectors = malloc((size_t)(s->chunk * s->r_pitch) * sizeof *s->vectors);
     s->logits = malloc(vocab * sizeof *s->logits);
     s->seen = calloc(vocab, sizeof *s->seen);
-    ts_status status = s->vectors && s->logits && s->seen ? TS_STATUS_OK
-                                                          : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
-    if (status == TS_STATUS_OK) status = ops->alloc(s->run.device, s->kept_bytes, &s->kept, &reason);
-    if (status == TS_STATUS_OK) status = ops->alloc(s->run.device, s->work_bytes, &s->work, &reason);
+    ts_status status = s->vectors && s->logits && s->seen
+                           ? TS_STATUS_OK
+                           : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
+    if (status == TS_STATUS_OK)
+        status = ops->alloc(s->run.device, s->kept_bytes, &s->kept, &reason);
+    if (status == TS_STATUS_OK)
+        status = ops->alloc(s->run.device, s->work_bytes, &s->work, &reason);
     if (status != TS_STATUS_OK) {
-        return ts_fail(err, status, "session of %zu bytes of state and %zu of work memory: %s", s->kept_bytes,
-                       s->work_bytes, reason.message);
+        return ts_fail(err, status, "session of %zu bytes of state and %zu of work memory: %s",
+                       s->kept_bytes, s->work_bytes, reason.message);
     }
     rt_layout kept = {.base = (uintptr_t)s->kept}, work = {.base = (uintptr_t)s->work};
     place(s, &kept, &work);
@@ -153,13 +164,15 @@ static ts_status capture(ts_session *s, ts_err *err) {
     return failed ? ts_fail(err, launched, "%s", reason.message) : ended;
 }
 
-ts_status ts_session_create(ts_model *model, const ts_session_options *options, ts_session **out, ts_err *err) {
+ts_status ts_session_create(ts_model *model, const ts_session_options *options, ts_session **out,
+                            ts_err *err) {
     ts_session *s = calloc(1, sizeof *s);
     if (!s) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "session");
     s->model = model;
     ts_status status = measure(s, options, err);
     if (status == TS_STATUS_OK) status = allocate(s, err);
-    if (status == TS_STATUS_OK && !s->embeds && !s->run.device->info.is_cpu) status = capture(s, err);
+    if (status == TS_STATUS_OK && !s->embeds && !s->run.device->info.is_cpu)
+        status = capture(s, err);
     if (status == TS_STATUS_OK) status = ts_session_reset(s, err);
     if (status != TS_STATUS_OK) {
         ts_session_close(s);
@@ -204,8 +217,8 @@ static ts_status check_ids(const ts_session *s, const int32_t *ids, size_t count
     int32_t limit = s->embeds ? ts_embeds_count(s->embeds) : s->model->shape.vocab;
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= limit) {
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "id %d (position %zu) is not in 0..%d", ids[i], i,
-                           limit - 1);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "id %d (position %zu) is not in 0..%d",
+                           ids[i], i, limit - 1);
         }
     }
     return TS_STATUS_OK;
@@ -240,7 +253,9 @@ static ts_status fill_from_table(ts_session *s, const int32_t *ids, int32_t rows
 }
 
 static ts_status fill(ts_session *s, const source *from, size_t offset, int32_t rows, ts_err *err) {
-    if (from->vectors) return fill_from_vectors(s, from->vectors + offset * (size_t)s->model->shape.hidden, rows, err);
+    if (from->vectors)
+        return fill_from_vectors(s, from->vectors + offset * (size_t)s->model->shape.hidden, rows,
+                                 err);
     if (s->embeds) return fill_from_table(s, from->ids + offset, rows, err);
     TS_TRY(upload(s, s->device.ids, from->ids + offset, (size_t)rows * sizeof(int32_t), err));
     return embed(s, rows, err);
@@ -268,13 +283,15 @@ static ts_status download_logits(ts_session *s, int32_t rows, float *out, ts_err
 }
 
 /* Runs the sequence on by `count` tokens, in passes of at most `chunk`. */
-static ts_status consume(ts_session *s, const source *from, size_t count, float *logits, ts_err *err) {
+static ts_status consume(ts_session *s, const source *from, size_t count, float *logits,
+                         ts_err *err) {
     int32_t rows = 0;
     for (size_t offset = 0; offset < count; offset += (size_t)rows) {
         rows = count - offset < (size_t)s->chunk ? (int32_t)(count - offset) : s->chunk;
         TS_TRY(fill(s, from, offset, rows, err));
         TS_TRY(pass(s, rows, err));
-        if (logits) TS_TRY(download_logits(s, rows, logits + offset * (size_t)s->model->shape.vocab, err));
+        if (logits)
+            TS_TRY(download_logits(s, rows, logits + offset * (size_t)s->model->shape.vocab, err));
     }
     TS_TRY(finish_pass(s, rows - 1, err));
     note_seen(s, from->ids, count);
@@ -299,21 +316,25 @@ static ts_status consume_pending(ts_session *s, ts_err *err) {
     return consume_one(s, s->pending, true, err);
 }
 
-static ts_status prefill(ts_session *s, const source *from, size_t count, float *logits, ts_err *err) {
+static ts_status prefill(ts_session *s, const source *from, size_t count, float *logits,
+                         ts_err *err) {
     if (count == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "an empty prompt");
     if (logits && !s->all_logits) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the session was not created with all_logits");
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "the session was not created with all_logits");
     }
     if (from->ids) TS_TRY(check_ids(s, from->ids, count, err));
     TS_TRY(consume_pending(s, err));
     return consume(s, from, count, logits, err);
 }
 
-ts_status ts_session_prefill(ts_session *s, const int32_t *ids, size_t count, float *logits, ts_err *err) {
+ts_status ts_session_prefill(ts_session *s, const int32_t *ids, size_t count, float *logits,
+                             ts_err *err) {
     return prefill(s, &(source){.ids = ids}, count, logits, err);
 }
 
-ts_status ts_session_prefill_vectors(ts_session *s, const float *vectors, size_t count, float *logits, ts_err *err) {
+ts_status ts_session_prefill_vectors(ts_session *s, const float *vectors, size_t count,
+                                     float *logits, ts_err *err) {
     return prefill(s, &(source){.vectors = vectors}, count, logits, err);
 }
 
@@ -326,7 +347,8 @@ ts_status ts_session_step(ts_session *s, int32_t id, ts_err *err) {
 /* ---- choosing ---- */
 
 ts_status ts_session_logits(ts_session *s, const float **logits, ts_err *err) {
-    if (s->length == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "logits of an empty sequence");
+    if (s->length == 0)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "logits of an empty sequence");
     TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream, s->logits, s->device.logits,
                                         (size_t)s->model->shape.vocab * sizeof(float), err));
     *logits = s->logits;
@@ -338,9 +360,12 @@ ts_status ts_session_next(ts_session *s, ts_sampler *sampler, int32_t *id, ts_er
     const float *logits;
     int32_t chosen;
     TS_TRY(consume_pending(s, err));
-    if (s->length == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "nothing follows an empty sequence: prefill first");
+    if (s->length == 0)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "nothing follows an empty sequence: prefill first");
     if (rt_sampler_is_greedy(sampler)) {
-        TS_TRY(ops->download(s->run.device, s->run.stream, &chosen, s->device.ids, sizeof chosen, err));
+        TS_TRY(ops->download(s->run.device, s->run.stream, &chosen, s->device.ids, sizeof chosen,
+                             err));
     } else {
         TS_TRY(ts_session_logits(s, &logits, err));
         chosen = ts_sampler_pick(sampler, logits, s->seen);

@@ -7,8 +7,8 @@ static ts_status bad_table(const char *text, ts_err *err) {
     return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "kernel table: cannot expand \"%s\"", text);
 }
 
-static ts_status emit(const rt_use *use, rt_phase phase, const rt_dim *dims, const char *dtype, int32_t m,
-                      rt_problem_each each, void *context, ts_err *err) {
+static ts_status emit(const rt_use *use, rt_phase phase, const rt_dim *dims, const char *dtype,
+                      int32_t m, rt_problem_each each, void *context, ts_err *err) {
     ts_buf text = {0};
     ts_status status = TS_STATUS_OK;
     ts_buf_printf(&text, "%s ", use->phase[phase].family);
@@ -40,14 +40,15 @@ ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims,
     return TS_STATUS_OK;
 }
 
-ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype, ts_kernels *kernels,
-                       const rt_group *(*groups)[RT_PHASES], ts_err *err) {
+ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
+                       ts_kernels *kernels, const rt_group *(*groups)[RT_PHASES], ts_err *err) {
     ts_buf spec = {0};
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < count && status == TS_STATUS_OK; i++) {
         ts_buf_clear(&spec);
         ts_buf_append(&spec, "", 0);
-        if (!rt_dims_expand(dims, uses[i].spec, ts_dtype_name(dtype), 1, &spec)) status = bad_table(uses[i].spec, err);
+        if (!rt_dims_expand(dims, uses[i].spec, ts_dtype_name(dtype), 1, &spec))
+            status = bad_table(uses[i].spec, err);
         if (spec.failed) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "kernel table");
         for (int phase = 0; phase < RT_PHASES && status == TS_STATUS_OK; phase++) {
             const char *family = uses[i].phase[phase].family;

@@ -1,4 +1,5 @@
-/* Which kernels a model uses: one table, read by the tuner (as problems) and by the model (as groups). */
+/* Which kernels a model uses: one table, read by the tuner (as problems) and by the model (as
+ * groups). */
 #ifndef RUNTIME_MODEL_USES_H
 #define RUNTIME_MODEL_USES_H
 
@@ -9,10 +10,13 @@
 /* A pass over several rows, and the pass over the one row of a decode step. */
 typedef enum rt_phase { RT_PREFILL, RT_DECODE, RT_PHASES } rt_phase;
 
-/* One operation of a model. Texts may hold {names} of dims, {dtype}, and {m}, the rows of a pass. */
+/* One operation of a model. Texts may hold {names} of dims, {dtype}, and {m}, the rows of a
+ * pass. */
 typedef struct rt_use {
     const char *spec;
-    struct { const char *family, *extents; } phase[RT_PHASES]; /* family NULL: not in this phase */
+    struct {
+        const char *family, *extents;
+    } phase[RT_PHASES]; /* family NULL: not in this phase */
 } rt_use;
 
 /* Rows that kernels are tuned for: a short prompt and a full chunk. */
@@ -23,8 +27,9 @@ typedef void (*rt_problem_each)(void *context, const char *problem);
 /* Calls back for every problem of the table with one dtype. */
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
                            rt_problem_each each, void *context, ts_err *err);
-/* Fills groups[i][phase] (NULL where not used). NOT_FOUND names the first problem that is missing. */
-ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype, ts_kernels *kernels,
-                       const rt_group *(*groups)[RT_PHASES], ts_err *err);
+/* Fills groups[i][phase] (NULL where not used). NOT_FOUND names the first problem that is
+ * missing. */
+ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
+                       ts_kernels *kernels, const rt_group *(*groups)[RT_PHASES], ts_err *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* From mapped safetensors to the device: checked against the table, converted in blocks of rows, uploaded block
- * by block, so that the host never holds more than a few megabytes beside the mapping.
+/* From mapped safetensors to the device: checked against the table, converted in blocks of rows,
+ * uploaded block by block, so that the host never holds more than a few megabytes beside the
+ * mapping.
  */
 #include "weights.h"
 
@@ -10,7 +11,8 @@
 
 enum { BLOCK_BYTES = 4 << 20 };
 
-/* How a tensor lies on the device. Only matrices have rows; everything else is one dense run of floats. */
+/* How a tensor lies on the device. Only matrices have rows; everything else is one dense run of
+ * floats. */
 typedef struct form {
     ts_dtype dtype;
     int64_t rows, columns, pitch;
@@ -20,15 +22,16 @@ static form form_of(const rt_weight *weight, int rank, const int64_t *shape, ts_
     int64_t count = 1;
     for (int i = 0; i < rank; i++) count *= shape[i];
     if (weight->kind != RT_MATRIX) return (form){TS_DTYPE_FP32, 1, count, count};
-    return (form){dtype, shape[0], count / shape[0], rt_pitch(count / shape[0], rt_dtype_bytes(dtype))};
+    return (form){dtype, shape[0], count / shape[0],
+                  rt_pitch(count / shape[0], rt_dtype_bytes(dtype))};
 }
 
 static bool is_absent(const rt_weight *weight, const rt_dim *dims) {
     return weight->when && rt_dims_value(dims, weight->when) == 0;
 }
 
-void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, ts_dtype dtype, void *block,
-                      rt_layout *layout) {
+void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, ts_dtype dtype,
+                      void *block, rt_layout *layout) {
     for (size_t i = 0; i < count; i++) {
         const void *place = NULL;
         if (!is_absent(&table[i], dims)) {
@@ -43,13 +46,15 @@ void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, 
 }
 
 /* Converts rows `first`..`first + rows` of the tensor to `out`, padding with zeros. */
-static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const form *f, rt_weight_kind kind,
-                         int64_t first, int64_t rows, float *row, unsigned char *out) {
+static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const form *f,
+                         rt_weight_kind kind, int64_t first, int64_t rows, float *row,
+                         unsigned char *out) {
     size_t columns = (size_t)f->columns, bytes = rt_dtype_bytes(f->dtype);
     const unsigned char *source = tensor->data;
     memset(out, 0, (size_t)(rows * f->pitch) * bytes);
     for (int64_t r = 0; r < rows; r++) {
-        rt_to_fp32(stored, source + (size_t)(first + r) * columns * rt_dtype_bytes(stored), columns, row);
+        rt_to_fp32(stored, source + (size_t)(first + r) * columns * rt_dtype_bytes(stored), columns,
+                   row);
         if (kind == RT_FLOATS_DECAY) {
             for (size_t c = 0; c < columns; c++) row[c] = -expf(row[c]);
         }
@@ -69,13 +74,14 @@ static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight,
     unsigned char *rows = malloc((size_t)block * row_bytes);
     ts_status status = TS_STATUS_OK;
     if (!row || !rows) {
-        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: tensor %s: conversion buffer", tensor->file,
-                         tensor->name);
+        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: tensor %s: conversion buffer",
+                         tensor->file, tensor->name);
     }
     for (int64_t first = 0; first < f.rows && status == TS_STATUS_OK; first += block) {
         int64_t count = f.rows - first < block ? f.rows - first : block;
         convert_rows(tensor, stored, &f, weight->kind, first, count, row, rows);
-        status = upload->device->ops->upload(upload->device, NULL, (char *)place + (size_t)first * row_bytes, rows,
+        status = upload->device->ops->upload(upload->device, NULL,
+                                             (char *)place + (size_t)first * row_bytes, rows,
                                              (size_t)count * row_bytes, err);
     }
     free(row);
@@ -92,13 +98,16 @@ static const rt_tensor *find(const rt_tensors *tensors, const char *prefix, cons
     return tensor;
 }
 
-static ts_status load_one(const rt_weight *weight, const char *prefix, void *place, const rt_upload *upload,
-                          ts_err *err) {
+static ts_status load_one(const rt_weight *weight, const char *prefix, void *place,
+                          const rt_upload *upload, ts_err *err) {
     const rt_tensor *tensor = find(upload->tensors, prefix, weight->name);
     if (!tensor) tensor = find(upload->tensors, prefix, weight->other_name);
     if (!tensor) {
-        const char *file = rt_tensors_count(upload->tensors) ? rt_tensors_at(upload->tensors, 0)->file : "weights";
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s%s is missing", file, prefix, weight->name);
+        const char *file = rt_tensors_count(upload->tensors)
+                               ? rt_tensors_at(upload->tensors, 0)->file
+                               : "weights";
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s%s is missing", file, prefix,
+                       weight->name);
     }
     int64_t shape[RT_TENSOR_RANK];
     int rank = rt_dims_shape(upload->dims, weight->shape, shape, RT_TENSOR_RANK);
@@ -107,8 +116,8 @@ static ts_status load_one(const rt_weight *weight, const char *prefix, void *pla
     return upload_tensor(tensor, weight, place, upload, err);
 }
 
-ts_status rt_weights_load(const rt_weight *table, size_t count, const char *prefix, const void *block,
-                          const rt_upload *upload, ts_err *err) {
+ts_status rt_weights_load(const rt_weight *table, size_t count, const char *prefix,
+                          const void *block, const rt_upload *upload, ts_err *err) {
     for (size_t i = 0; i < count; i++) {
         void *place;
         memcpy(&place, (const char *)block + table[i].member, sizeof place);

@@ -1,8 +1,9 @@
-/* Matching of added tokens. Vocabularies have tens of them, so tokens are bucketed by first byte, longest
- * first within a bucket, and compared at every position: leftmost-longest without an automaton.
+/* Matching of added tokens. Vocabularies have tens of them, so tokens are bucketed by first byte,
+ * longest first within a bucket, and compared at every position: leftmost-longest without an
+ * automaton.
  *
- * The three flags follow the reference tokenizer: single_word refuses a match that touches a word character,
- * lstrip and rstrip take the white space around a match with it.
+ * The three flags follow the reference tokenizer: single_word refuses a match that touches a word
+ * character, lstrip and rstrip take the white space around a match with it.
  */
 #include "added.h"
 
@@ -32,9 +33,9 @@ void rt_added_free(rt_added_set *set) {
 }
 
 static bool is_space(uint32_t code) {
-    return (code >= 0x9 && code <= 0xD) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
-           (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F ||
-           code == 0x205F || code == 0x3000;
+    return (code >= 0x9 && code <= 0xD) || code == 0x20 || code == 0x85 || code == 0xA0 ||
+           code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
+           code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
 /* Unicode's \w: letters, marks, decimal and letter numbers, connector punctuation. */
@@ -65,7 +66,8 @@ static const rt_added *token_at(const rt_added_set *set, const char *text, size_
     unsigned char first = (unsigned char)text[at];
     for (size_t i = set->index[first]; i < set->index[first + 1]; i++) {
         const rt_added *token = &set->tokens[i];
-        if (token->bytes > bytes - at || memcmp(token->content, text + at, token->bytes) != 0) continue;
+        if (token->bytes > bytes - at || memcmp(token->content, text + at, token->bytes) != 0)
+            continue;
         if (token->special && !special) continue;
         if (token->single_word && touches_word(text, bytes, at, at + token->bytes)) continue;
         return token;
@@ -73,8 +75,8 @@ static const rt_added *token_at(const rt_added_set *set, const char *text, size_
     return NULL;
 }
 
-bool rt_added_find(const rt_added_set *set, const char *text, size_t bytes, size_t from, bool special,
-                   rt_added_match *out) {
+bool rt_added_find(const rt_added_set *set, const char *text, size_t bytes, size_t from,
+                   bool special, rt_added_match *out) {
     if (set->count == 0) return false;
     for (size_t at = from; at < bytes; at++) {
         const rt_added *token = token_at(set, text, bytes, at, special);

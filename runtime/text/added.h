@@ -11,7 +11,8 @@ typedef struct rt_added {
     bool special, normalized, single_word, lstrip, rstrip;
 } rt_added;
 
-/* Tokens with one value of `normalized`, sorted for matching; index[b]..index[b + 1] start with byte b. */
+/* Tokens with one value of `normalized`, sorted for matching; index[b]..index[b + 1] start with
+ * byte b. */
 typedef struct rt_added_set {
     rt_added *tokens; /* owned */
     size_t count;
@@ -27,9 +28,9 @@ typedef struct rt_added_match {
     int32_t id;
 } rt_added_match;
 
-/* First match at or after `from` in valid UTF-8 text: leftmost, longest at the same place. `special` false
- * passes over special tokens. False if there is none. */
-bool rt_added_find(const rt_added_set *set, const char *text, size_t bytes, size_t from, bool special,
-                   rt_added_match *out);
+/* First match at or after `from` in valid UTF-8 text: leftmost, longest at the same place.
+ * `special` false passes over special tokens. False if there is none. */
+bool rt_added_find(const rt_added_set *set, const char *text, size_t bytes, size_t from,
+                   bool special, rt_added_match *out);
 
 #endif

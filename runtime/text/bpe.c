@@ -1,9 +1,10 @@
-/* Byte-pair encoding. A piece starts as the ids of its bytes; the adjacent pair with the lowest rank, leftmost
- * among equals, is merged until no adjacent pair has a merge.
+/* Byte-pair encoding. A piece starts as the ids of its bytes; the adjacent pair with the lowest
+ * rank, leftmost among equals, is merged until no adjacent pair has a merge.
  *
- * Symbols form a doubly linked list in an array; candidate merges wait in a binary heap ordered by (rank,
- * position). A merge does not search the heap for the candidates that it makes obsolete: each candidate
- * remembers the pair it was made for and is dropped when popped if its place holds another pair by then.
+ * Symbols form a doubly linked list in an array; candidate merges wait in a binary heap ordered by
+ * (rank, position). A merge does not search the heap for the candidates that it makes obsolete:
+ * each candidate remembers the pair it was made for and is dropped when popped if its place holds
+ * another pair by then.
  */
 #include "bpe.h"
 
@@ -44,7 +45,8 @@ ts_status rt_bpe_init(rt_bpe *bpe, size_t count, ts_err *err) {
     bpe->slots = 16;
     while (bpe->slots < count * 2) bpe->slots *= 2;
     bpe->merges = malloc(bpe->slots * sizeof *bpe->merges);
-    if (!bpe->merges) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "merge table of %zu entries", count);
+    if (!bpe->merges)
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "merge table of %zu entries", count);
     for (size_t i = 0; i < bpe->slots; i++) bpe->merges[i].rank = -1;
     return TS_STATUS_OK;
 }
@@ -113,7 +115,8 @@ void rt_bpe_encode(const rt_bpe *bpe, const char *piece, size_t bytes, ts_buf *o
     symbol small_symbols[SMALL];
     candidate small_items[3 * SMALL];
     symbol *symbols = small_symbols;
-    /* n - 1 candidates at the start, and each of at most n - 1 merges pops one and pushes up to two. */
+    /* n - 1 candidates at the start, and each of at most n - 1 merges pops one and pushes up to
+     * two. */
     heap h = {.items = small_items};
     if (bytes > SMALL) {
         bool fits = bytes < INT32_MAX;
@@ -133,7 +136,8 @@ void rt_bpe_encode(const rt_bpe *bpe, const char *piece, size_t bytes, ts_buf *o
     symbols[count - 1].next = END;
     for (int32_t i = 0; i < count; i++) offer(bpe, &h, symbols, i);
     merge_all(bpe, &h, symbols);
-    for (int32_t i = 0; i != END; i = symbols[i].next) ts_buf_append(out, &symbols[i].id, sizeof(int32_t));
+    for (int32_t i = 0; i != END; i = symbols[i].next)
+        ts_buf_append(out, &symbols[i].id, sizeof(int32_t));
 done:
     if (symbols != small_symbols) free(symbols);
     if (h.items != small_items) free(h.items);

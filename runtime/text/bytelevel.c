@@ -1,12 +1,14 @@
-/* The byte alphabet: 33..126, 161..172 and 174..255 stand for themselves, the 68 other bytes take 256, 257, ...
- * in increasing order (space becomes U+0120, newline U+010A), so that vocabulary files hold visible text only.
+/* The byte alphabet: 33..126, 161..172 and 174..255 stand for themselves, the 68 other bytes take
+ * 256, 257, ... in increasing order (space becomes U+0120, newline U+010A), so that vocabulary
+ * files hold visible text only.
  */
 #include "bytelevel.h"
 
 #include "utf8.h"
 
 static bool stands_for_itself(uint32_t byte) {
-    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) ||
+           (byte >= 174 && byte <= 255);
 }
 
 uint32_t rt_bytelevel_code(uint8_t byte) {

@@ -1,15 +1,16 @@
 /* Pre-tokenizing with PCRE2, made to agree with the engine of the reference (Oniguruma).
  *
- * There \s is Unicode's White_Space; PCRE2's \s under UCP takes U+180E too. So \s and \S are written out as
- * classes before compiling (inside a class only \s: a complement cannot be spliced into one). Limits are lifted
- * because a piece may be as long as the input; a long text must not fail where a short one works.
+ * There \s is Unicode's White_Space; PCRE2's \s under UCP takes U+180E too. So \s and \S are
+ * written out as classes before compiling (inside a class only \s: a complement cannot be spliced
+ * into one). Limits are lifted because a piece may be as long as the input; a long text must not
+ * fail where a short one works.
  */
 #include "split.h"
 
 #include <pcre2.h>
 #include <string.h>
 
-#define WHITE_SPACE                                                                                        \
+#define WHITE_SPACE                                                                                      \
     "\\x{9}-\\x{D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}" \
     "\\x{3000}"
 
@@ -48,13 +49,14 @@ ts_status rt_split_add(rt_split *split, const char *pattern, ts_err *err) {
     }
     int code = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code *compiled =
-        pcre2_compile((PCRE2_SPTR)text.data, text.bytes, PCRE2_UTF | PCRE2_UCP, &code, &offset, NULL);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)text.data, text.bytes, PCRE2_UTF | PCRE2_UCP,
+                                         &code, &offset, NULL);
     ts_buf_free(&text);
     if (!compiled) {
         PCRE2_UCHAR reason[128] = "";
         pcre2_get_error_message(code, reason, sizeof reason);
-        return ts_fail(err, TS_STATUS_UNSUPPORTED, "split pattern \"%s\": %s", pattern, (char *)reason);
+        return ts_fail(err, TS_STATUS_UNSUPPORTED, "split pattern \"%s\": %s", pattern,
+                       (char *)reason);
     }
     /* Without JIT support matching is slower and otherwise the same. */
     pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
@@ -86,10 +88,11 @@ static ts_status apply(run *r, size_t step, const char *text, size_t bytes, ts_e
     }
     size_t done = 0;
     for (size_t from = 0; from < bytes;) {
-        int rc = pcre2_match(r->split->patterns[step], (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK,
-                             r->matches[step], r->limits);
+        int rc = pcre2_match(r->split->patterns[step], (PCRE2_SPTR)text, bytes, from,
+                             PCRE2_NO_UTF_CHECK, r->matches[step], r->limits);
         if (rc == PCRE2_ERROR_NOMATCH) break;
-        if (rc < 0) return ts_fail(err, TS_STATUS_UNSUPPORTED, "split pattern failed (pcre2 %d)", rc);
+        if (rc < 0)
+            return ts_fail(err, TS_STATUS_UNSUPPORTED, "split pattern failed (pcre2 %d)", rc);
         const PCRE2_SIZE *span = pcre2_get_ovector_pointer(r->matches[step]);
         size_t begin = span[0], end = span[1];
         if (begin == end) { /* an empty match cuts nothing: look on from the next character */

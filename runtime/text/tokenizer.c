@@ -25,10 +25,11 @@ ts_status rt_nfc(const char *text, size_t bytes, ts_buf *out, ts_err *err) {
         return TS_STATUS_OK;
     }
     utf8proc_uint8_t *composed = NULL;
-    utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes, &composed,
-                                           UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes,
+                                           &composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     if (length < 0) {
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "NFC of %zu bytes: %s", bytes, utf8proc_errmsg(length));
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "NFC of %zu bytes: %s", bytes,
+                       utf8proc_errmsg(length));
     }
     ts_buf_append(out, composed, (size_t)length);
     free(composed);
@@ -48,8 +49,8 @@ static ts_status encode_plain(encoding *e, const char *text, size_t bytes, ts_er
 typedef ts_status (*stage)(encoding *e, const char *text, size_t bytes, ts_err *err);
 
 /* Cuts out the added tokens of one set; what lies between them goes to `next`. */
-static ts_status encode_added(encoding *e, bool normalized, stage next, const char *text, size_t bytes,
-                              ts_err *err) {
+static ts_status encode_added(encoding *e, bool normalized, stage next, const char *text,
+                              size_t bytes, ts_err *err) {
     size_t done = 0;
     rt_added_match match;
     while (rt_added_find(&e->tokenizer->added[normalized], text, bytes, done, e->special, &match)) {
@@ -75,8 +76,8 @@ static ts_status encode_raw(encoding *e, const char *text, size_t bytes, ts_err 
     return status;
 }
 
-ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t bytes, bool special,
-                              int32_t **ids, size_t *count, ts_err *err) {
+ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *text, size_t bytes,
+                              bool special, int32_t **ids, size_t *count, ts_err *err) {
     encoding e = {.tokenizer = tokenizer, .special = special};
     ts_buf clean = {0};
     rt_utf8_clean(text, bytes, &clean);

@@ -1,5 +1,6 @@
-/* tokenizer.json -> ts_tokenizer. What the file asks for and this tokenizer does not do (another model, byte
- * fallback, a prefix space) is refused by name: silently different ids would be worse than no ids.
+/* tokenizer.json -> ts_tokenizer. What the file asks for and this tokenizer does not do (another
+ * model, byte fallback, a prefix space) is refused by name: silently different ids would be worse
+ * than no ids.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static const char *type_of(const json_t *object) {
     return type ? type : "(no type)";
 }
 
-/* The members of a Sequence, or the object alone: calls `each` in order. NULL and null are no member. */
+/* The members of a Sequence, or the object alone: calls `each` in order. NULL and null are no
+ * member. */
 static ts_status each_member(const loading *l, const json_t *object, const char *list_key,
                              ts_status (*each)(const loading *l, const json_t *member)) {
     if (!object || json_is_null(object)) return TS_STATUS_OK;
@@ -46,8 +48,8 @@ static ts_status each_member(const loading *l, const json_t *object, const char 
 
 static ts_status take_normalizer(const loading *l, const json_t *member) {
     if (strcmp(type_of(member), "NFC") != 0) {
-        return ts_fail(l->err, TS_STATUS_UNSUPPORTED, "%s: normalizer %s is not supported (NFC is)", l->path,
-                       type_of(member));
+        return ts_fail(l->err, TS_STATUS_UNSUPPORTED, "%s: normalizer %s is not supported (NFC is)",
+                       l->path, type_of(member));
     }
     l->out->nfc = true;
     return TS_STATUS_OK;
@@ -61,13 +63,15 @@ static ts_status add_pattern(const loading *l, const char *pattern) {
 }
 
 static ts_status take_split(const loading *l, const json_t *member) {
-    const char *regex = json_string_value(json_object_get(json_object_get(member, "pattern"), "Regex"));
+    const char *regex = json_string_value(
+        json_object_get(json_object_get(member, "pattern"), "Regex"));
     const char *behavior = json_string_value(json_object_get(member, "behavior"));
     if (!regex) return refuse(l, "pre_tokenizer Split without a Regex");
     if (!behavior || strcmp(behavior, "Isolated") != 0) {
         return refuse(l, "pre_tokenizer Split with a behavior other than Isolated");
     }
-    if (json_is_true(json_object_get(member, "invert"))) return refuse(l, "pre_tokenizer Split with invert");
+    if (json_is_true(json_object_get(member, "invert")))
+        return refuse(l, "pre_tokenizer Split with invert");
     return add_pattern(l, regex);
 }
 
@@ -81,34 +85,41 @@ static ts_status take_pre_tokenizer(const loading *l, const json_t *member) {
     /* Both default to true where the file is silent. */
     const json_t *prefix = json_object_get(member, "add_prefix_space");
     const json_t *regex = json_object_get(member, "use_regex");
-    if (!prefix || json_is_true(prefix)) return refuse(l, "pre_tokenizer ByteLevel with add_prefix_space");
+    if (!prefix || json_is_true(prefix))
+        return refuse(l, "pre_tokenizer ByteLevel with add_prefix_space");
     return !regex || json_is_true(regex) ? add_pattern(l, rt_split_gpt2) : TS_STATUS_OK;
 }
 
 static ts_status take_post_processor(const loading *l, const json_t *member) {
-    if (strcmp(type_of(member), "ByteLevel") == 0) return TS_STATUS_OK; /* offsets only: adds no ids */
+    if (strcmp(type_of(member), "ByteLevel") == 0)
+        return TS_STATUS_OK; /* offsets only: adds no ids */
     return ts_fail(l->err, TS_STATUS_UNSUPPORTED, "%s: post_processor %s is not supported", l->path,
                    type_of(member));
 }
 
 static ts_status take_decoder(const loading *l, const json_t *member) {
     if (strcmp(type_of(member), "ByteLevel") == 0) return TS_STATUS_OK;
-    return ts_fail(l->err, TS_STATUS_UNSUPPORTED, "%s: decoder %s is not supported (ByteLevel is)", l->path,
-                   type_of(member));
+    return ts_fail(l->err, TS_STATUS_UNSUPPORTED, "%s: decoder %s is not supported (ByteLevel is)",
+                   l->path, type_of(member));
 }
 
 static ts_status check_model(const loading *l, const json_t *model) {
-    static const struct { const char *key, *what; } texts[] = {
+    static const struct {
+        const char *key, *what;
+    } texts[] = {
         {"unk_token", "model.unk_token"},
         {"continuing_subword_prefix", "model.continuing_subword_prefix"},
         {"end_of_word_suffix", "model.end_of_word_suffix"},
     };
-    static const struct { const char *key, *what; } flags[] = {
+    static const struct {
+        const char *key, *what;
+    } flags[] = {
         {"byte_fallback", "model.byte_fallback"},
         {"ignore_merges", "model.ignore_merges"},
     };
     if (strcmp(type_of(model), "BPE") != 0) return refuse(l, "a model.type other than BPE");
-    if (json_number_value(json_object_get(model, "dropout")) != 0) return refuse(l, "model.dropout");
+    if (json_number_value(json_object_get(model, "dropout")) != 0)
+        return refuse(l, "model.dropout");
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const char *text = json_string_value(json_object_get(model, texts[i].key));
         if (text && text[0] != '\0') return refuse(l, texts[i].what);
@@ -135,19 +146,22 @@ static ts_status make_tokens(const loading *l, json_t *vocab, const json_t *adde
     size_t i;
     json_object_foreach(vocab, text, value) {
         if (id_of(value) < 0) {
-            return ts_fail(l->err, TS_STATUS_CORRUPT, "%s: model.vocab: bad id of \"%s\"", l->path, text);
+            return ts_fail(l->err, TS_STATUS_CORRUPT, "%s: model.vocab: bad id of \"%s\"", l->path,
+                           text);
         }
         if (id_of(value) >= size) size = id_of(value) + 1;
     }
     json_array_foreach(added, i, value) {
         int32_t id = id_of(json_object_get(value, "id"));
         if (id < 0 || json_string_length(json_object_get(value, "content")) == 0) {
-            return ts_fail(l->err, TS_STATUS_CORRUPT, "%s: added_tokens[%zu]: bad id or content", l->path, i);
+            return ts_fail(l->err, TS_STATUS_CORRUPT, "%s: added_tokens[%zu]: bad id or content",
+                           l->path, i);
         }
         if (id >= size) size = id + 1;
     }
     l->out->tokens = calloc((size_t)size + 1, sizeof *l->out->tokens);
-    if (!l->out->tokens) return ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: %d tokens", l->path, size);
+    if (!l->out->tokens)
+        return ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: %d tokens", l->path, size);
     l->out->size = size;
     return TS_STATUS_OK;
 }
@@ -172,7 +186,8 @@ static ts_status take_vocab(const loading *l, json_t *vocab) {
     return TS_STATUS_OK;
 }
 
-/* The two halves of a merge, from "a b" (split at the first space) or ["a", "b"]; appended NUL-terminated. */
+/* The two halves of a merge, from "a b" (split at the first space) or ["a", "b"]; appended
+ * NUL-terminated. */
 static bool merge_halves(const json_t *merge, ts_buf *left, ts_buf *right) {
     ts_buf_clear(left);
     ts_buf_clear(right);
@@ -199,16 +214,18 @@ static ts_status take_merges(const loading *l, const json_t *merges, const json_
     size_t rank;
     json_array_foreach(merges, rank, merge) {
         if (!merge_halves(merge, &left, &right)) {
-            status = ts_fail(l->err, TS_STATUS_CORRUPT, "%s: model.merges[%zu] is not a pair", l->path, rank);
+            status = ts_fail(l->err, TS_STATUS_CORRUPT, "%s: model.merges[%zu] is not a pair",
+                             l->path, rank);
             break;
         }
-        int32_t a = id_of(json_object_get(vocab, left.data)), b = id_of(json_object_get(vocab, right.data));
+        int32_t a = id_of(json_object_get(vocab, left.data)),
+                b = id_of(json_object_get(vocab, right.data));
         ts_buf_append(&left, right.data, right.bytes);
         int32_t both = left.failed ? -1 : id_of(json_object_get(vocab, left.data));
         if (a < 0 || b < 0 || both < 0) {
             status = ts_fail(l->err, TS_STATUS_CORRUPT,
-                             "%s: model.merges[%zu]: a half or \"%s\" is not in model.vocab", l->path, rank,
-                             left.data ? left.data : "");
+                             "%s: model.merges[%zu]: a half or \"%s\" is not in model.vocab",
+                             l->path, rank, left.data ? left.data : "");
             break;
         }
         rt_bpe_add(&l->out->bpe, a, b, (int32_t)rank, both);
@@ -224,7 +241,9 @@ static ts_status take_merges(const loading *l, const json_t *merges, const json_
 static ts_status normalized_content(const loading *l, const char **content, size_t *bytes) {
     ts_buf composed = {0};
     ts_status status = rt_nfc(*content, *bytes, &composed, l->err);
-    char *copy = status == TS_STATUS_OK && !composed.failed ? ts_arena_strdup(&l->out->arena, composed.data) : NULL;
+    char *copy = status == TS_STATUS_OK && !composed.failed
+                     ? ts_arena_strdup(&l->out->arena, composed.data)
+                     : NULL;
     if (copy) {
         *content = copy;
         *bytes = composed.bytes;
@@ -258,7 +277,8 @@ static ts_status take_added(const loading *l, const json_t *list) {
     rt_added *sets[2];
     for (int set = 0; set < 2; set++) sets[set] = calloc(count + 1, sizeof **sets);
     ts_status status = TS_STATUS_OK;
-    if (!sets[0] || !sets[1]) status = ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: added tokens", l->path);
+    if (!sets[0] || !sets[1])
+        status = ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: added tokens", l->path);
     for (size_t i = 0; i < count && status == TS_STATUS_OK; i++) {
         rt_added token;
         status = read_added(l, json_array_get(list, i), &token);
@@ -283,15 +303,18 @@ static ts_status take_file(const loading *l, const json_t *root) {
     }
     TS_TRY(check_model(l, model));
     TS_TRY(each_member(l, json_object_get(root, "normalizer"), "normalizers", take_normalizer));
-    TS_TRY(each_member(l, json_object_get(root, "pre_tokenizer"), "pretokenizers", take_pre_tokenizer));
-    TS_TRY(each_member(l, json_object_get(root, "post_processor"), "processors", take_post_processor));
+    TS_TRY(each_member(l, json_object_get(root, "pre_tokenizer"), "pretokenizers",
+                       take_pre_tokenizer));
+    TS_TRY(
+        each_member(l, json_object_get(root, "post_processor"), "processors", take_post_processor));
     TS_TRY(each_member(l, json_object_get(root, "decoder"), "decoders", take_decoder));
     TS_TRY(rt_bpe_init(&l->out->bpe, json_array_size(merges), l->err));
     TS_TRY(make_tokens(l, vocab, added));
     TS_TRY(take_vocab(l, vocab));
     TS_TRY(take_merges(l, merges, vocab));
     TS_TRY(take_added(l, added));
-    if (l->out->text.failed) return ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: vocabulary", l->path);
+    if (l->out->text.failed)
+        return ts_fail(l->err, TS_STATUS_OUT_OF_MEMORY, "%s: vocabulary", l->path);
     return TS_STATUS_OK;
 }
 

@@ -1,12 +1,13 @@
-/* UTF-8 decoding as in Unicode's table 3-7: the lead byte fixes the length and the range of the second byte,
- * all others are 80..BF. That table alone excludes overlong forms, surrogates and values past U+10FFFF.
+/* UTF-8 decoding as in Unicode's table 3-7: the lead byte fixes the length and the range of the
+ * second byte, all others are 80..BF. That table alone excludes overlong forms, surrogates and
+ * values past U+10FFFF.
  */
 #include "utf8.h"
 
 typedef struct lead {
-    size_t bytes;       /* 0: not a lead byte */
-    uint8_t low, high;  /* range of the second byte */
-    uint8_t mask;       /* payload of the lead byte */
+    size_t bytes;      /* 0: not a lead byte */
+    uint8_t low, high; /* range of the second byte */
+    uint8_t mask;      /* payload of the lead byte */
 } lead;
 
 static lead lead_of(uint8_t byte) {

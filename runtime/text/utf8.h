@@ -21,8 +21,9 @@ typedef struct rt_utf8_char {
     size_t bytes;  /* 1..4, what to step over */
 } rt_utf8_char;
 
-/* Looks at the first character of `text`, `bytes` > 0. Overlong forms, surrogates and values above U+10FFFF
- * are INVALID; the longest valid beginning is taken as one error, as Python and Rust do. */
+/* Looks at the first character of `text`, `bytes` > 0. Overlong forms, surrogates and values above
+ * U+10FFFF are INVALID; the longest valid beginning is taken as one error, as Python and Rust
+ * do. */
 rt_utf8_char rt_utf8_next(const char *text, size_t bytes);
 /* Writes a code point (below U+110000), returns 1..4. */
 size_t rt_utf8_put(uint32_t code, char out[4]);

@@ -1,5 +1,6 @@
-/* The tokenizer against the reference's ids and texts, the stages that those do not reach (added-token flags,
- * both forms of a merge, streaming, bad UTF-8), and files that must be refused by name.
+/* The tokenizer against the reference's ids and texts, the stages that those do not reach
+ * (added-token flags, both forms of a merge, streaming, bad UTF-8), and files that must be refused
+ * by name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,9 @@ static ts_tokenizer *load(const char *path) {
     return tokenizer;
 }
 
-static void collect(void *context, const char *text, size_t bytes) { ts_buf_append(context, text, bytes); }
+static void collect(void *context, const char *text, size_t bytes) {
+    ts_buf_append(context, text, bytes);
+}
 
 /* Ids as "1 2 3". */
 static void check_ids(const ts_tokenizer *tokenizer, const char *text, size_t bytes, bool special,
@@ -57,9 +60,11 @@ static void check_vector(const ts_tokenizer *tokenizer, const json_t *vector) {
     check_ids(tokenizer, json_string_value(text), json_string_length(text), true,
               expected.data ? expected.data : "");
     char *got = NULL, *plain = NULL;
-    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, false, &got, NULL, NULL), TS_STATUS_OK);
+    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, false, &got, NULL, NULL),
+                     TS_STATUS_OK);
     assert_string_equal(got, decoded);
-    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, true, &plain, NULL, NULL), TS_STATUS_OK);
+    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, count, true, &plain, NULL, NULL),
+                     TS_STATUS_OK);
     assert_string_equal(streamed.data ? streamed.data : "", plain);
     ts_free(got);
     ts_free(plain);
@@ -85,7 +90,8 @@ static void mamba_vectors(void **state) {
 
 static void qwen2vl_vectors(void **state) {
     (void)state;
-    check_vectors(FIXTURES "qwen2vl-mnist/tokenizer.json", FIXTURES "tokenizer-vectors/qwen2vl_mnist.json");
+    check_vectors(FIXTURES "qwen2vl-mnist/tokenizer.json",
+                  FIXTURES "tokenizer-vectors/qwen2vl_mnist.json");
 }
 
 /* The full-size file is not part of the repository. */
@@ -134,16 +140,18 @@ static ts_tokenizer *load_text(const char *text) {
 
 static void merge_order(void **state) {
     (void)state;
-    static const struct { const char *text, *ids; } cases[] = {
+    static const struct {
+        const char *text, *ids;
+    } cases[] = {
         {"", ""},
-        {"abc", "6"},            /* b c first, then a bc */
-        {"aaa", "16 0"},         /* leftmost among equals */
+        {"abc", "6"},    /* b c first, then a bc */
+        {"aaa", "16 0"}, /* leftmost among equals */
         {"aaaaa", "17 0"},
         {" a", "7"},
-        {"xaxb", "0 1"},         /* a byte without a token has no id */
-        {"a   b", "0 25 1"},     /* longest run of spaces, before the pattern sees it */
+        {"xaxb", "0 1"},     /* a byte without a token has no id */
+        {"a   b", "0 25 1"}, /* longest run of spaces, before the pattern sees it */
         {"a    b", "0 25 3 1"},
-        {"ce\xCC\x81", "2 26"},  /* an added token of normalised text, compared in its normal form */
+        {"ce\xCC\x81", "2 26"}, /* an added token of normalised text, compared in its normal form */
         {"c\xC3\xA9", "2 26"},
     };
     ts_tokenizer *tokenizer = load_text(SMALL);
@@ -155,15 +163,19 @@ static void merge_order(void **state) {
 
 static void added_token_flags(void **state) {
     (void)state;
-    static const struct { const char *text; bool special; const char *ids; } cases[] = {
+    static const struct {
+        const char *text;
+        bool special;
+        const char *ids;
+    } cases[] = {
         {"a<end>b", true, "0 20 1"},
         {"a<end>b", false, "0 8 10 11 12 9 1"}, /* characters, for text that is not trusted */
         {"a <l> b", true, "0 21 3 1"},
         {"a <r> b", true, "0 3 22 1"},
-        {"a \t<l>", false, "0 21"},             /* not special: matched all the same */
+        {"a \t<l>", false, "0 21"}, /* not special: matched all the same */
         {"ab", true, "23"},
         {"c ab", true, "2 3 23"},
-        {"cab", true, "2 0 1"},                 /* touches a word character */
+        {"cab", true, "2 0 1"}, /* touches a word character */
         {"abc", true, "6"},
     };
     ts_tokenizer *tokenizer = load_text(SMALL);
@@ -175,12 +187,19 @@ static void added_token_flags(void **state) {
 
 static void bad_utf8_is_replaced(void **state) {
     (void)state;
-    static const struct { const char *text; const char *ids; } cases[] = {
-        {"a\xFF" "b", "0 13 14 15 1"},
-        {"\xC3", "13 14 15"},                               /* cut off */
-        {"\xE2\x82" "a", "13 14 15 0"},                     /* one error for a valid beginning */
-        {"\xED\xA0\x80", "13 14 15 13 14 15 13 14 15"},     /* surrogate: every byte */
-        {"\xC0\x80", "13 14 15 13 14 15"},                  /* overlong */
+    static const struct {
+        const char *text;
+        const char *ids;
+    } cases[] = {
+        {"a\xFF"
+         "b",
+         "0 13 14 15 1"},
+        {"\xC3", "13 14 15"}, /* cut off */
+        {"\xE2\x82"
+         "a",
+         "13 14 15 0"},                                 /* one error for a valid beginning */
+        {"\xED\xA0\x80", "13 14 15 13 14 15 13 14 15"}, /* surrogate: every byte */
+        {"\xC0\x80", "13 14 15 13 14 15"},              /* overlong */
         {"\xF4\x90\x80\x80", "13 14 15 13 14 15 13 14 15 13 14 15"},
     };
     ts_tokenizer *tokenizer = load_text(SMALL);
@@ -205,7 +224,8 @@ static void stream_holds_back(void **state) {
     ts_buf_clear(&out);
     ts_tokenizer_stream(tokenizer, &stream, 13, collect, &out); /* broken off by a letter */
     ts_tokenizer_stream(tokenizer, &stream, 0, collect, &out);
-    assert_string_equal(out.data, "\xEF\xBF\xBD" "a");
+    assert_string_equal(out.data, "\xEF\xBF\xBD"
+                                  "a");
     ts_buf_clear(&out);
     ts_tokenizer_stream(tokenizer, &stream, 20, collect, &out); /* special, and ids without a text */
     ts_tokenizer_stream(tokenizer, &stream, 19, collect, &out);
@@ -225,7 +245,8 @@ static void decode_special(void **state) {
     const int32_t ids[] = {7, 20, 25, 26, 19, -5, 99};
     char *text = NULL;
     size_t bytes = 0;
-    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, 7, false, &text, &bytes, NULL), TS_STATUS_OK);
+    assert_int_equal(ts_tokenizer_decode(tokenizer, ids, 7, false, &text, &bytes, NULL),
+                     TS_STATUS_OK);
     assert_string_equal(text, " a<end>   e\xCC\x81");
     assert_int_equal(bytes, strlen(text));
     ts_free(text);
@@ -244,11 +265,13 @@ static void long_pieces(void **state) {
     int32_t *ids = NULL;
     size_t count = 0;
     memset(text, 'a', BYTES);
-    assert_int_equal(ts_tokenizer_encode(tokenizer, text, BYTES, true, &ids, &count, NULL), TS_STATUS_OK);
+    assert_int_equal(ts_tokenizer_encode(tokenizer, text, BYTES, true, &ids, &count, NULL),
+                     TS_STATUS_OK);
     assert_int_equal(count, BYTES / 4);
     ts_free(ids);
     memset(text, '\n', BYTES);
-    assert_int_equal(ts_tokenizer_encode(tokenizer, text, BYTES, true, &ids, &count, NULL), TS_STATUS_OK);
+    assert_int_equal(ts_tokenizer_encode(tokenizer, text, BYTES, true, &ids, &count, NULL),
+                     TS_STATUS_OK);
     assert_int_equal(count, 0);
     ts_free(ids);
     free(text);
@@ -276,14 +299,23 @@ static void check_refused(const char *from, const char *to, ts_status status, co
 
 static void refused_files(void **state) {
     (void)state;
-    static const struct { const char *from, *to; ts_status status; const char *message; } cases[] = {
+    static const struct {
+        const char *from, *to;
+        ts_status status;
+        const char *message;
+    } cases[] = {
         {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", TS_STATUS_UNSUPPORTED, "model.type"},
-        {"\"type\":\"BPE\"", "\"type\":\"BPE\",\"byte_fallback\":true", TS_STATUS_UNSUPPORTED, "byte_fallback"},
-        {"\"type\":\"BPE\"", "\"type\":\"BPE\",\"unk_token\":\"u\"", TS_STATUS_UNSUPPORTED, "unk_token"},
+        {"\"type\":\"BPE\"", "\"type\":\"BPE\",\"byte_fallback\":true", TS_STATUS_UNSUPPORTED,
+         "byte_fallback"},
+        {"\"type\":\"BPE\"", "\"type\":\"BPE\",\"unk_token\":\"u\"", TS_STATUS_UNSUPPORTED,
+         "unk_token"},
         {"\"type\":\"NFC\"", "\"type\":\"NFKC\"", TS_STATUS_UNSUPPORTED, "NFKC"},
-        {"\"add_prefix_space\":false", "\"add_prefix_space\":true", TS_STATUS_UNSUPPORTED, "add_prefix_space"},
-        {"{\"type\":\"ByteLevel\",\"add", "{\"type\":\"Metaspace\",\"add", TS_STATUS_UNSUPPORTED, "Metaspace"},
-        {"\"decoder\":{\"type\":\"ByteLevel\"}", "\"decoder\":{\"type\":\"Fuse\"}", TS_STATUS_UNSUPPORTED, "Fuse"},
+        {"\"add_prefix_space\":false", "\"add_prefix_space\":true", TS_STATUS_UNSUPPORTED,
+         "add_prefix_space"},
+        {"{\"type\":\"ByteLevel\",\"add", "{\"type\":\"Metaspace\",\"add", TS_STATUS_UNSUPPORTED,
+         "Metaspace"},
+        {"\"decoder\":{\"type\":\"ByteLevel\"}", "\"decoder\":{\"type\":\"Fuse\"}",
+         TS_STATUS_UNSUPPORTED, "Fuse"},
         {"\"b c\"", "\"b q\"", TS_STATUS_CORRUPT, "merges[0]"},
         {"\"b c\"", "\"bc\"", TS_STATUS_CORRUPT, "merges[0]"},
         {"[\"a\",\"bc\"]", "[\"a\"]", TS_STATUS_CORRUPT, "merges[1]"},
@@ -309,11 +341,11 @@ static void missing_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mamba_vectors),        cmocka_unit_test(qwen2vl_vectors),
-        cmocka_unit_test(real_qwen_vectors),    cmocka_unit_test(merge_order),
-        cmocka_unit_test(added_token_flags),    cmocka_unit_test(bad_utf8_is_replaced),
-        cmocka_unit_test(stream_holds_back),    cmocka_unit_test(decode_special),
-        cmocka_unit_test(long_pieces),          cmocka_unit_test(refused_files),
+        cmocka_unit_test(mamba_vectors),     cmocka_unit_test(qwen2vl_vectors),
+        cmocka_unit_test(real_qwen_vectors), cmocka_unit_test(merge_order),
+        cmocka_unit_test(added_token_flags), cmocka_unit_test(bad_utf8_is_replaced),
+        cmocka_unit_test(stream_holds_back), cmocka_unit_test(decode_special),
+        cmocka_unit_test(long_pieces),       cmocka_unit_test(refused_files),
         cmocka_unit_test(missing_file),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);

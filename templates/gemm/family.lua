@@ -1,0 +1,98 @@
+-- Matrix product with a fused end: out = act(x * w^T + bias) + residual (README.md).
+return {
+  name = "gemm",
+  fields = {
+    { "m", "extent" },                                -- rows of x and out
+    { "n", "extent" },                                -- rows of w, columns of out
+    { "k", "extent" },
+    { "dtype", "spec", { "fp32", "bf16", "fp16" } },  -- of x and w
+    { "out", "spec", { "fp32", "bf16", "fp16" } },    -- of out and residual
+    { "act", "spec", { "none", "silu", "gelu", "quick_gelu", "softplus" }, default = "none" },
+  },
+  tensors = {
+    { "x", "in", dtype = "dtype", shape = { "m", "k" }, pitch = "x_pitch", init = { "normal", 0, 1 } },
+    { "w", "in", dtype = "dtype", shape = { "n", "k" }, pitch = "w_pitch", init = { "normal", 0, 0.05 } },
+    { "bias", "in", dtype = "fp32", shape = { "1", "n" }, optional = true, init = { "normal", 0, 1 } },
+    { "residual", "in", dtype = "out", shape = { "m", "n" }, pitch = "residual_pitch", optional = true,
+      init = { "normal", 0, 1 } },
+    { "out", "out", dtype = "out", shape = { "m", "n" }, pitch = "out_pitch" },
+  },
+  lanes = "m * n",
+  work = { flops = "2*m*n*k", bytes = "bytes(dtype)*(m*k + n*k) + 2*bytes(out)*m*n + 4*n" },
+  -- fp32: one running sum of k terms is off by about 2.4e-8 * sqrt(k / 2) of its size (a rounding error is 2.4e-8 of the
+  -- value on average): 1.6e-6 at k = 9000. tf32 would be off by 3e-4.
+  tolerance = {
+    fp32 = { rtol = 1e-4, atol = 1e-5, norm = 4e-6 },
+    bf16 = { rtol = 8e-3, atol = 8e-3, norm = 4e-3 },
+    fp16 = { rtol = 1e-3, atol = 1e-3, norm = 5e-4 },
+  },
+  cap = 300,
+  versions = {
+    { name = "tiled", file = "1_tiled.cu.in", kind = "cuda", needs = {},
+      tunables = { { "bm", { 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "bk", { 8, 16 } }, { "tm", { 4, 8 } }, { "tn", { 4, 8 } } },
+      default = { bm = 64, bn = 64, bk = 16, tm = 4, tn = 4 },
+      constraints = {
+        "bm * bn >= 64 * tm * tn and bm * bn <= 256 * tm * tn",     -- threads
+        "dtype == 'fp32' or bm == 64 and bn == 64 and bk == 16",    -- for 16-bit types a reference, not a contender
+      },
+      workspace = "0",
+      launches = { { entry = "gemm_tiled", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
+                     block = { "bm * bn // (tm * tn)", "1", "1" }, shared = "0" } } },
+
+    { name = "mma", file = "2_mma.cu.in", kind = "cuda", needs = { "ldmatrix" },
+      tunables = { { "bm", { 16, 32, 64, 128, 256 } }, { "bn", { 32, 64, 128, 256 } }, { "warps_m", { 1, 2, 4 } },
+                   { "warps_n", { 1, 2, 4 } }, { "bk", { 32, 64 } }, { "stages", { 2, 3, 4 } } },
+      constraints = {
+        "dtype == 'fp16' or dtype == 'bf16' and has('mma_m16n8k16')",
+        "bm >= 16 * warps_m",
+        "warps_m * warps_n == 4 or warps_m * warps_n == 8",
+        "bn >= 16 * warps_n",
+        "bm <= 64 * warps_m and bn <= 64 * warps_n",                -- a warp's sums: at most 128 registers a thread
+        "bm <= 32 or bm >= 32 * warps_m and bn >= 32 * warps_n",    -- and not so few that shared loads dominate
+        "bk * stages >= 96",
+        "stages * (bm + bn) * bk * 2 <= shared_block_bytes",
+        "warps_m * (bn + 8 * warps_n) * 64 <= shared_block_bytes",
+      },
+      workspace = "0",
+      launches = { { entry = "gemm_mma", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
+                     block = { "32 * warps_m * warps_n", "1", "1" },
+                     shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)" } } },
+
+    -- The smaller tiles only: with large ones there is nothing left to split for.
+    { name = "mma_split_k", file = "3_mma_split_k.cu.in", kind = "cuda", needs = { "ldmatrix" },
+      tunables = { { "bm", { 16, 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "warps_m", { 1, 2 } }, { "warps_n", { 2, 4 } },
+                   { "bk", { 64 } }, { "stages", { 3 } }, { "splits", { 2, 4, 8, 16 } } },
+      constraints = {
+        "dtype == 'fp16' or dtype == 'bf16' and has('mma_m16n8k16')",
+        "bm >= 16 * warps_m",
+        "warps_m * warps_n == 4",
+        "bn >= 16 * warps_n",
+        "bm <= 64 * warps_m and bn <= 64 * warps_n",
+        "bm <= 32 or bm >= 32 * warps_m and bn >= 32 * warps_n",
+        "stages * (bm + bn) * bk * 2 <= shared_block_bytes",
+      },
+      workspace = "4 * splits * m * n",
+      launches = {
+        { entry = "gemm_mma_partial", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "splits" },
+          block = { "32 * warps_m * warps_n", "1", "1" },
+          shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)" },
+        { entry = "gemm_combine", grid = { "m", "ceil_div(n, 256)", "1" }, block = { "256", "1", "1" }, shared = "0" },
+      } },
+
+    -- mr: rows of x in registers. 16 vector registers hold 12 sums and what feeds them, the 32 of 64-byte vectors twice that.
+    { name = "dot", file = "1_dot.c.in", kind = "cpu", needs = {},
+      tunables = { { "mr", { 2, 3, 4, 6 } }, { "bm", { 24, 96 } }, { "bn", { 32, 128 } } },
+      default = { mr = "vector_bytes == 64 and 6 or 3", bm = 24, bn = 32 },
+      constraints = { "mr <= 4 or vector_bytes == 64" },
+      workspace = "0",
+      launches = { { entry = "gemm_dot", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" }, scratch = "4 * bm * bn" } } },
+
+    { name = "packed", file = "2_packed.c.in", kind = "cpu", needs = {},
+      tunables = { { "mr", { 4, 6, 8, 12 } }, { "nv", { 2, 3 } }, { "panels", { 2 } }, { "bm", { 96, 384 } }, { "bk", { 256 } } },
+      constraints = { "mr * nv == (vector_bytes == 64 and 24 or 12)" },
+      workspace = "0",
+      launches = { { entry = "gemm_packed",
+                     grid = { "ceil_div(m, bm)", "ceil_div(n, panels * nv * vector_bytes // 4)", "1" },
+                     scratch = "nv * vector_bytes * (bm * panels + bk) + 4 * bm * (bk + 16)" } } },
+  },
+}

@@ -1,0 +1,53 @@
+-- Model shapes: one token of Mamba 130m and 2.8b (https://huggingface.co/state-spaces, config.json) and of Qwen2-VL 2B.
+return {
+  verify = {
+    { n = 1, k = 1 },
+    { n = 37, k = 53, note = "primes, no row aligned" },
+    { n = 5, k = 6, pad = 3, note = "k below one vector" },
+    { n = 80, k = 48, pad = 3 },
+    { n = 33, k = 48, pad = 8, note = "aligned rows with a pitch" },
+    { n = 65, k = 264, omit = { "bias" } },
+    { n = 64, k = 100, pad = 4, omit = { "residual" }, note = "aligned rows, the last chunk partial" },
+    { n = 63, k = 1000, omit = { "bias", "residual" } },
+    { n = 129, k = 257, alias = { out = "residual" }, note = "the residual stream, updated in place" },
+    { n = 80, k = 1536 },
+    { n = 3, k = 8960, note = "few rows, long k" },
+    { n = 1031, k = 40 },
+    { n = 0, k = 8, note = "nothing to do" },
+    { n = 24, k = 64, init = { x = { "uniform", 0, 0 } }, note = "zeros: act(bias) + residual remains" },
+    { n = 48, k = 16, init = { bias = { "normal", 0, 40 } }, note = "the ends of the activations" },
+  },
+  smoke = {
+    "gemv n=70 k=50 dtype=fp32 out=fp32",
+    "gemv n=70 k=48 dtype=fp32 out=fp32 act=silu",
+    "gemv n=70 k=40 dtype=bf16 out=bf16 act=gelu",
+    "gemv n=70 k=40 dtype=bf16 out=bf16 act=quick_gelu",
+    "gemv n=64 k=300 dtype=bf16 out=fp32",
+    "gemv n=64 k=24 dtype=fp16 out=fp16 act=softplus",
+    "gemv n=64 k=24 dtype=fp16 out=fp32",
+    "gemv n=24 k=64 dtype=fp32 out=bf16",
+  },
+  model = {
+    -- Mamba 130m: in_proj, x_proj, dt_proj, out_proj, head
+    "gemv n=3072 k=768 dtype=bf16 out=bf16",
+    "gemv n=80 k=1536 dtype=bf16 out=bf16",
+    "gemv n=1536 k=48 dtype=bf16 out=bf16 act=softplus",
+    "gemv n=768 k=1536 dtype=bf16 out=bf16",
+    "gemv n=50280 k=768 dtype=bf16 out=fp32",
+    "gemv n=3072 k=768 dtype=fp32 out=fp32",
+    "gemv n=80 k=1536 dtype=fp32 out=fp32",
+    "gemv n=1536 k=48 dtype=fp32 out=fp32 act=softplus",
+    "gemv n=768 k=1536 dtype=fp32 out=fp32",
+    "gemv n=50280 k=768 dtype=fp32 out=fp32",
+    -- Mamba 2.8b
+    "gemv n=10240 k=2560 dtype=bf16 out=bf16",
+    "gemv n=192 k=5120 dtype=bf16 out=bf16",
+    "gemv n=5120 k=160 dtype=bf16 out=bf16 act=softplus",
+    "gemv n=2560 k=5120 dtype=bf16 out=bf16",
+    -- Qwen2-VL 2B: gate and up, down, qkv, head
+    "gemv n=17920 k=1536 dtype=bf16 out=bf16",
+    "gemv n=1536 k=8960 dtype=bf16 out=bf16",
+    "gemv n=2048 k=1536 dtype=bf16 out=bf16",
+    "gemv n=151936 k=1536 dtype=bf16 out=fp32",
+  },
+}

@@ -1,0 +1,67 @@
+-- Scaled dot-product attention of many queries: prefill of text (causal, grouped heads), vision (full, varlen).
+return {
+  name = "sdpa",
+  fields = {
+    { "b", "extent" },   -- sequences
+    { "lq", "extent" },  -- queries of a sequence (varlen: most of any)
+    { "lk", "extent" },  -- keys of a sequence (varlen: most of any)
+    { "hq", "extent" },  -- query heads
+    { "hkv", "extent" }, -- key and value heads
+    { "head_dim", "spec", { 32, 64, 80, 128 } },
+    { "dtype", "spec", { "fp32", "bf16", "fp16" } },
+    { "causal", "spec", { 0, 1 } },
+    { "varlen", "spec", { 0, 1 }, default = 0 },
+  },
+  domain = { "hkv >= 1 and hq % hkv == 0" },
+  tensors = {
+    { "q", "in", dtype = "dtype", shape = { "b*lq", "hq*head_dim" }, pitch = "q_pitch" },
+    { "k", "in", dtype = "dtype", shape = { "b*lk", "hkv*head_dim" }, pitch = "k_pitch" },
+    { "v", "in", dtype = "dtype", shape = { "b*lk", "hkv*head_dim" }, pitch = "v_pitch" },
+    { "cu_q", "in", dtype = "int32", shape = { "1", "b + 1" }, when = "varlen == 1", init = { "offsets", "lq" } },
+    { "cu_k", "in", dtype = "int32", shape = { "1", "b + 1" }, when = "varlen == 1", init = { "offsets", "lk" } },
+    { "out", "out", dtype = "dtype", shape = { "b*lq", "hq*head_dim" }, pitch = "out_pitch" },
+  },
+  scalars = { { "scale", "head_dim^-0.5" } },
+  lanes = "b*lq*hq", -- varlen: rows past the last sequence are lanes that do nothing
+  work = {
+    -- causal: the visible pairs, n*lk - n*(n-1)/2 with n = min(lq, lk)
+    flops = "4*b*hq*head_dim*(causal == 1 and min(lq, lk)*lk - min(lq, lk)*(min(lq, lk) - 1)/2 or lq*lk)",
+    bytes = "2*bytes(dtype)*head_dim*b*(lq*hq + lk*hkv)",
+  },
+  tolerance = {
+    fp32 = { rtol = 1e-4, atol = 1e-5, norm = 3e-6 },
+    bf16 = { rtol = 1e-2, atol = 1.5e-2, norm = 6e-3 },
+    fp16 = { rtol = 2e-3, atol = 3e-3, norm = 1e-3 },
+  },
+  cap = 200,
+  versions = {
+    -- rows: query rows a warp
+    { name = "simple", file = "1_simple.cu.in", kind = "cuda", needs = {},
+      tunables = { { "warps", { 4, 8 } }, { "rows", { 1, 2, 4 } } },
+      default = { warps = 4, rows = 4 },
+      constraints = { "4 * head_dim * (warps * rows + 64) + 512 <= 49152" }, -- shared memory that needs no opting in
+      workspace = "0",
+      launches = { { entry = "sdpa_simple", grid = { "b * hq * ceil_div(lq, warps * rows)", "1", "1" },
+                     block = { "32 * warps", "1", "1" }, shared = "0" } } },
+    -- tiles: 16-row tiles of queries a warp. keys: keys a step. stages: buffers of K and of V. q_regs: Q fragments live in
+    -- registers (or are read again each step). lazy: how much (as a power of 2) a row maximum may grow before the sums
+    -- are rescaled. A row of 80 elements has a pitch of 88 in shared memory.
+    { name = "flash", file = "2_flash.cu.in", kind = "cuda", needs = { "ldmatrix" },
+      tunables = { { "warps", { 4, 8 } }, { "tiles", { 1, 2 } }, { "keys", { 32, 64, 128 } }, { "stages", { 1, 2 } },
+                   { "q_regs", { 0, 1 } }, { "lazy", { 0, 8 } } },
+      constraints = {
+        'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
+        "stages == 1 or has(\"cp_async\")",
+      },
+      workspace = "0",
+      launches = { { entry = "sdpa_flash", grid = { "b * hq * ceil_div(lq, 16 * tiles * warps)", "1", "1" },
+                     block = { "32 * warps", "1", "1" },
+                     shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)" } } },
+    { name = "tiles", file = "1_tiles.c.in", kind = "cpu", needs = {},
+      tunables = { { "rows", { 8, 16, 32 } }, { "keys", { 32, 64, 128 } } },
+      default = { rows = 16, keys = 64 },
+      workspace = "0",
+      launches = { { entry = "sdpa_tiles", grid = { "b * hq * ceil_div(lq, rows)", "1", "1" },
+                     scratch = "4 * (2 * rows * head_dim + 2 * keys * head_dim + rows * keys + 2 * rows)" } } },
+  },
+}

@@ -1,0 +1,220 @@
+/* The search: which problem gets the next measurement, which variant its strategy asks for. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "campaign.h"
+
+/* A problem keeps the device for so many candidates before another gets its turn: its inputs are there. */
+enum { TURN = 12 };
+
+/* ---- spaces ---- */
+
+static int32_t value_index(const gen_version *version, size_t tunable, int64_t value) {
+    const int64_t *values = NULL;
+    size_t count = gen_version_values(version, tunable, &values);
+    for (size_t i = 0; i < count; i++)
+        if (values[i] == value) return (int32_t)i;
+    return -1;
+}
+
+static bool make_coords(tuner_task *task) {
+    size_t dims = 1 + GEN_MAX_TUNABLES, versions = 0;
+    task->coords = calloc(task->count * dims + 1, sizeof *task->coords);
+    if (!task->coords) return false;
+    for (size_t i = 0; i < task->count; i++) {
+        const gen_version *version = task->variants[i].version;
+        int32_t *row = task->coords + i * dims;
+        size_t same = 0;
+        while (task->variants[same].version != version) same++;
+        row[0] = same < i ? task->coords[same * dims] : (int32_t)versions++;
+        for (size_t t = 0; t < gen_version_tunable_count(version); t++)
+            row[1 + t] = value_index(version, t, task->variants[i].tunables[t]);
+    }
+    task->space = (tuner_space){task->count, dims, task->coords};
+    return true;
+}
+
+/* Index of the variant with this name; SIZE_MAX if the space has none. */
+static size_t find_variant(const tuner_task *task, const char *name) {
+    ts_buf text = {0};
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < task->count && found == SIZE_MAX; i++) {
+        ts_buf_clear(&text);
+        gen_variant_name(&task->variants[i], &text);
+        if (!text.failed && strcmp(text.data, name) == 0) found = i;
+    }
+    ts_buf_free(&text);
+    return found;
+}
+
+static ts_status open_space(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
+    const tuner_options *options = campaign->session->options;
+    ts_buf name = {0};
+    TS_TRY(gen_enumerate(campaign->session->g, &task->problem->problem, task->target, &task->variants, &task->count,
+                         err));
+    task->entries = calloc(task->count + 1, sizeof *task->entries);
+    bool made = task->entries && make_coords(task);
+    if (made) task->search = tuner_search_create(tuner_strategy_find(options->strategy), &task->space, options->seed);
+    if (!task->search) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search space");
+    gen_variant_name(&task->default_variant, &name);
+    task->default_index = name.failed ? SIZE_MAX : find_variant(task, name.data);
+    ts_buf_free(&name);
+    if (task->default_index == SIZE_MAX)
+        return ts_fail(err, TS_STATUS_TEMPLATE, "%s: the default variant is not in the space", task->problem->text);
+    task->entries[task->default_index] = (tuner_entry){TUNER_RIGHT_ENTRY, task->default_us};
+    tuner_search_claim(task->search, task->default_index);
+    tuner_search_tell(task->search, task->default_index, task->default_us);
+    if (task->incumbent) task->incumbent_index = find_variant(task, task->incumbent);
+    return TS_STATUS_OK;
+}
+
+/* Half of the budget follows the share of the time, half goes to all alike: a problem that is short here may
+ * be launched often by a model. */
+static void set_weights(tuner_campaign *campaign) {
+    double total_us = 0, count = 0;
+    for (size_t i = 0; i < campaign->count; i++) {
+        if (!campaign->tasks[i].search) continue;
+        total_us += campaign->tasks[i].default_us;
+        count++;
+    }
+    for (size_t i = 0; i < campaign->count; i++)
+        if (campaign->tasks[i].search)
+            campaign->tasks[i].weight = 0.5 / count + 0.5 * campaign->tasks[i].default_us / total_us;
+}
+
+/* ---- steps ---- */
+
+static void learn(tuner_task *task, size_t index, const char *status, double time_us) {
+    bool timed = strcmp(status, "ok") == 0 || strcmp(status, "slow") == 0;
+    task->entries[index] = (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED, timed ? time_us : INFINITY};
+    tuner_search_tell(task->search, index, timed ? time_us : INFINITY);
+    if (timed && !(time_us >= task->best_us)) task->best_us = time_us;
+    task->tried++;
+}
+
+static bool next_index(tuner_task *task, size_t *index) {
+    if (task->incumbent_index != SIZE_MAX && task->entries[task->incumbent_index].state == TUNER_UNTRIED) {
+        *index = task->incumbent_index; /* the older winner first */
+        tuner_search_claim(task->search, *index);
+        return true;
+    }
+    return tuner_search_next(task->search, index);
+}
+
+/* Takes the task's next variant: from an earlier run's result, or into the queue. False: none is left. */
+static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts_err *err) {
+    size_t index = 0;
+    tuner_candidate *candidate = NULL;
+    *more = next_index(task, &index);
+    if (!*more) return TS_STATUS_OK;
+    TS_TRY(tuner_campaign_candidate(campaign, task, &task->variants[index], TUNER_WANT_TIMED, &candidate, err));
+    const tuner_past *past = tuner_past_find(&task->past, candidate->name, candidate->signature);
+    if (past) {
+        learn(task, index, past->status, past->time_us);
+        tuner_candidate_free(candidate);
+        return TS_STATUS_OK;
+    }
+    candidate->index = index;
+    candidate->best_us = task->best_us;
+    task->entries[index].state = TUNER_PENDING;
+    task->pending++;
+    tuner_lab_submit(&campaign->session->lab, candidate);
+    return TS_STATUS_OK;
+}
+
+static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candidate, ts_err *err) {
+    tuner_task *task = candidate->owner;
+    task->pending--;
+    task->spent_s += candidate->cost_s;
+    learn(task, candidate->index, candidate->result.status, candidate->result.time_us);
+    return tuner_campaign_record(campaign, candidate, 0, err);
+}
+
+/* ---- turns ---- */
+
+/* Seconds that the task has cost and that its queued candidates will cost. */
+static double expected_cost_s(const tuner_task *task) {
+    double each_s = task->tried ? task->spent_s / (double)task->tried : 0.1;
+    return task->spent_s + each_s * (double)task->pending;
+}
+
+static tuner_task *choose_task(tuner_campaign *campaign, const bool *exhausted) {
+    tuner_task *best = NULL;
+    for (size_t i = 0; i < campaign->count; i++) {
+        tuner_task *task = &campaign->tasks[i];
+        if (!task->search || exhausted[i]) continue;
+        if (!best || expected_cost_s(task) / task->weight < expected_cost_s(best) / best->weight) best = task;
+    }
+    return best;
+}
+
+static void show(tuner_campaign *campaign) {
+    size_t done = 0, total = 0;
+    const tuner_task *best = NULL;
+    for (size_t i = 0; i < campaign->count; i++) {
+        const tuner_task *task = &campaign->tasks[i];
+        if (!task->search) continue;
+        done += task->tried + 1;
+        total += task->count;
+        if (!best || task->default_us / task->best_us > best->default_us / best->best_us) best = task;
+    }
+    char note[160] = "";
+    if (best) snprintf(note, sizeof note, "best: %.2fx %s", best->default_us / best->best_us, best->problem->text);
+    tuner_progress_show(&campaign->progress, done, total, note);
+}
+
+typedef struct turns {
+    tuner_task *task;
+    int left;
+    bool *exhausted;
+} turns;
+
+/* Keeps the queue filled. */
+static ts_status feed(tuner_campaign *campaign, turns *turn, ts_err *err) {
+    while (tuner_lab_has_room(&campaign->session->lab) && !*campaign->interrupted) {
+        if (turn->left == 0) {
+            turn->task = choose_task(campaign, turn->exhausted);
+            turn->left = TURN;
+        }
+        if (!turn->task) break;
+        bool more = false;
+        TS_TRY(step(campaign, turn->task, &more, err));
+        turn->left--;
+        if (more) continue;
+        turn->exhausted[turn->task - campaign->tasks] = true;
+        turn->left = 0;
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status work(tuner_campaign *campaign, double end_s, turns *turn, ts_err *err) {
+    tuner_lab *lab = &campaign->session->lab;
+    for (;;) {
+        tuner_candidate *candidate = NULL;
+        if (tuner_now_s() < end_s) TS_TRY(feed(campaign, turn, err));
+        else tuner_lab_drop_waiting(lab);
+        TS_TRY(tuner_lab_next(lab, &candidate, err));
+        if (!candidate) return TS_STATUS_OK;
+        ts_status status = finish(campaign, candidate, err);
+        tuner_candidate_free(candidate);
+        if (status != TS_STATUS_OK) return status;
+        show(campaign);
+    }
+}
+
+ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err) {
+    turns turn = {.exhausted = calloc(campaign->count + 1, sizeof *turn.exhausted)};
+    if (!turn.exhausted) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search");
+    ts_status status = TS_STATUS_OK;
+    for (size_t i = 0; i < campaign->count && status == TS_STATUS_OK; i++) {
+        tuner_task *task = &campaign->tasks[i];
+        if (task->state == TUNER_TASK_COVERED && !task->default_only) status = open_space(campaign, task, err);
+    }
+    set_weights(campaign);
+    tuner_progress_stage(&campaign->progress, "search", budget_s);
+    if (status == TS_STATUS_OK) status = work(campaign, tuner_now_s() + budget_s, &turn, err);
+    free(turn.exhausted);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* The command line of `tune` and `tune check`, parsed and checked for form. */
+#ifndef TUNER_OPTIONS_H
+#define TUNER_OPTIONS_H
+
+#include "../db/base.h"
+
+enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16 };
+
+typedef enum tuner_pick_kind { TUNER_PICK_PROBLEM, TUNER_PICK_FAMILY, TUNER_PICK_MODEL } tuner_pick_kind;
+
+typedef struct tuner_pick {
+    tuner_pick_kind kind;
+    const char *text; /* problem, family name, or model directory */
+} tuner_pick;
+
+typedef struct tuner_options {
+    const char *gpu;      /* "auto", "cpu", or a target */
+    const char *db;       /* NULL: the default place */
+    tuner_pick picks[TUNER_MAX_PICKS];
+    size_t pick_count;
+    const char *dtypes;   /* comma-separated; NULL: all */
+    double budget_s;
+    int device;
+    int jobs;             /* 0: one a core */
+    uint64_t seed;
+    const char *strategy;
+    const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS + 1]; /* [0] is the built-in folder; NULL-terminated */
+    bool fresh, dry_run, require_device, json, quiet, help;
+    int sample;           /* check: variants a version besides its first; -1: all */
+    bool compile_only;    /* check */
+} tuner_options;
+
+/* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other are
+ * refused. INVALID_ARGUMENT names the option. */
+ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out, ts_err *err);
+
+/* The database to use: --db, TUNESMITH_DB, or tunesmith/tunesmith.db below XDG_DATA_HOME or ~/.local/share.
+ * Appended to *out. INVALID_ARGUMENT: none of them is set. */
+ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err);
+
+#endif

@@ -1,0 +1,19 @@
+/* What to tune: the user's picks turned into a list of distinct problems. */
+#ifndef TUNER_SELECTION_H
+#define TUNER_SELECTION_H
+
+#include "lab.h"
+#include "options.h"
+
+typedef struct tuner_selection {
+    tuner_problem *problems;
+    size_t count, capacity;
+} tuner_selection;
+
+/* Problems of the picks; without any, those in `list` ("model", "smoke") of every family's cases. Only those
+ * whose dtype is in options->dtypes, if that is set. INVALID_ARGUMENT: an unknown family, a problem that
+ * breaks a rule, nothing left. Free with tuner_selection_free. */
+ts_status tuner_select(gen *g, const tuner_options *options, const char *list, tuner_selection *out, ts_err *err);
+void tuner_selection_free(tuner_selection *selection);
+
+#endif

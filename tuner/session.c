@@ -1,0 +1,86 @@
+/* Setting up: which device and target are meant, and is one of them here. */
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "oracle.h"
+#include "process.h"
+
+static ts_status find_target(tuner_session *s, const char *name, ts_err *err) {
+    s->target = gen_target_find(s->g, name);
+    if (s->target) return TS_STATUS_OK;
+    ts_buf known = {0};
+    for (size_t i = 0; i < gen_target_count(s->g); i++)
+        ts_buf_printf(&known, " %s", gen_target_name(gen_target_at(s->g, i)));
+    ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no target \"%s\"; there are: auto cpu%s", name,
+                               known.data ? known.data : "");
+    ts_buf_free(&known);
+    return status;
+}
+
+/* Which device to open for --gpu: known before any device is looked at. */
+static ts_status name_device(tuner_session *s, ts_err *err) {
+    const tuner_options *o = s->options;
+    bool is_auto = strcmp(o->gpu, "auto") == 0, is_cpu = strcmp(o->gpu, "cpu") == 0;
+    if (!is_auto && !is_cpu) TS_TRY(find_target(s, o->gpu, err));
+    if (is_cpu || (s->target && gen_target_kind(s->target) == GEN_CPU))
+        snprintf(s->device_name, sizeof s->device_name, "cpu");
+    else if (is_auto && o->device == 0) snprintf(s->device_name, sizeof s->device_name, "auto");
+    else snprintf(s->device_name, sizeof s->device_name, "cuda:%d", o->device);
+    return TS_STATUS_OK;
+}
+
+static ts_status look_for_device(tuner_session *s, ts_err *err) {
+    ts_err why = {0};
+    ts_status status = tuner_lab_facts(&s->lab, &s->facts, &why);
+    s->any_device = status == TS_STATUS_OK;
+    if (status == TS_STATUS_CANCELLED) return ts_fail(err, status, "%s", why.message);
+    if (!s->target) { /* auto, cpu: the device says what it is */
+        if (status != TS_STATUS_OK) return ts_fail(err, TS_STATUS_NO_DEVICE, "%s", why.message);
+        TS_TRY(find_target(s, s->facts.info.target, err));
+    }
+    for (size_t i = 0; i < s->facts.target_count && s->any_device; i++)
+        if (strcmp(s->facts.targets[i], gen_target_name(s->target)) == 0) s->have_device = true;
+    if (s->have_device || !s->options->require_device) return TS_STATUS_OK;
+    if (s->any_device)
+        return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here; found %s (%s)", gen_target_name(s->target),
+                       s->facts.info.name, s->facts.info.target);
+    return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here: %s", gen_target_name(s->target), why.message);
+}
+
+/* Oracles of families that came with --templates; those of the built-in folder are linked in. */
+static ts_status build_oracles(tuner_session *s, ts_err *err) {
+    for (size_t i = 0; i < s->selection.count; i++) {
+        const gen_family *family = s->selection.problems[i].problem.family;
+        char path[400];
+        bool built_in = strncmp(gen_family_dir(family), TS_TEMPLATES_DIR, strlen(TS_TEMPLATES_DIR)) == 0;
+        snprintf(path, sizeof path, "%s/%s.so", s->scratch, gen_family_name(family));
+        if ((built_in && tuner_oracle_is_linked(gen_family_name(family))) || access(path, F_OK) == 0) continue;
+        TS_TRY(tuner_oracle_build(s->g, family, s->scratch, err));
+    }
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_session_open(tuner_session *s, const tuner_options *options, const char *list,
+                             const volatile sig_atomic_t *interrupted, ts_err *err) {
+    *s = (tuner_session){.options = options};
+    TS_TRY(gen_open(options->template_dirs, &s->g, err));
+    TS_TRY(tuner_scratch_make(s->scratch, err));
+    TS_TRY(name_device(s, err));
+    tuner_device_context context = {s->g, s->device_name, s->scratch, options->seed};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    tuner_lab_init(&s->lab, &context, options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
+                   interrupted);
+    TS_TRY(look_for_device(s, err));
+    TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
+    return build_oracles(s, err);
+}
+
+void tuner_session_close(tuner_session *s) {
+    tuner_lab_close(&s->lab);
+    tuner_selection_free(&s->selection);
+    if (s->scratch[0]) tuner_scratch_remove(s->scratch);
+    gen_close(s->g);
+}

@@ -1,0 +1,150 @@
+/* `tune`: the whole run, from options to the table of winners. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "campaign.h"
+#include "commands.h"
+#include "dry_run.h"
+#include "report.h"
+
+/* ---- notices ---- */
+
+static void say_device(const tuner_campaign *campaign) {
+    const tuner_session *s = campaign->session;
+    tuner_progress *progress = (tuner_progress *)&campaign->progress;
+    const char *target = gen_target_name(s->target);
+    if (s->have_device) {
+        tuner_progress_line(progress, "device: %s (%s), compiler: %s", s->facts.info.name, target,
+                            campaign->compiler->name);
+        return;
+    }
+    if (s->any_device)
+        tuner_progress_line(progress, "no %s device here; found: %s (%s)", target, s->facts.info.name,
+                            s->facts.info.target);
+    else tuner_progress_line(progress, "no %s device here; found: none", target);
+    tuner_progress_line(progress,
+                        "compiling only: defaults are stored as predictions, which work but are not tuned. On the "
+                        "target run:\n  tune --gpu %s --db FILE", target);
+}
+
+static void say_nothing_new(const tuner_campaign *campaign, const char *path) {
+    tuner_progress_line((tuner_progress *)&campaign->progress,
+                        "nothing new to measure: %zu problems are up to date in %s (--fresh measures them again)",
+                        campaign->session->selection.count, path);
+}
+
+static bool has_work(const tuner_campaign *campaign) {
+    for (size_t i = 0; i < campaign->count; i++)
+        if (campaign->tasks[i].state == TUNER_TASK_COVERED && campaign->tasks[i].search) return true;
+    return campaign->measured > 0;
+}
+
+/* ---- the report ---- */
+
+static ts_status load_winners(tuner_campaign *campaign, db_winner *winners, size_t *count, ts_err *err) {
+    const tuner_session *s = campaign->session;
+    *count = 0;
+    for (size_t i = 0; i < s->selection.count; i++) {
+        ts_status status = tuner_ledger_winner(&campaign->ledger, &s->selection.problems[i], s->target,
+                                               &campaign->arena, &winners[*count], err);
+        if (status == TS_STATUS_OK) (*count)++;
+        else if (status != TS_STATUS_NOT_FOUND) return status;
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status report(tuner_campaign *campaign, ts_err *err) {
+    const tuner_session *s = campaign->session;
+    double copy_gbytes = 0;
+    size_t count = 0;
+    db_winner *winners = calloc(s->selection.count + 1, sizeof *winners);
+    if (!winners) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "table of winners");
+    tuner_progress_end(&campaign->progress);
+    ts_status status = load_winners(campaign, winners, &count, err);
+    for (size_t i = 0; i < count && s->options->json && status == TS_STATUS_OK; i++)
+        if (strcmp(winners[i].evidence, "measured") == 0) tuner_report_winner(&winners[i]);
+    if (status == TS_STATUS_OK && !s->options->json && count > 0) {
+        /* Without the limit the table only lacks a column. */
+        if (s->have_device) tuner_lab_limit(&campaign->session->lab, &copy_gbytes, NULL);
+        tuner_report_table(winners, count, copy_gbytes);
+    }
+    free(winners);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static size_t count_failed(const tuner_campaign *campaign) {
+    size_t failed = campaign->failed;
+    for (size_t i = 0; i < campaign->count; i++) {
+        const tuner_task *task = &campaign->tasks[i];
+        failed += task->state == TUNER_TASK_FAILED;
+        failed += task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
+    }
+    return failed;
+}
+
+static ts_status run_stages(tuner_campaign *campaign, ts_err *err) {
+    tuner_session *s = campaign->session;
+    TS_TRY(tuner_campaign_cover(campaign, err));
+    if (!s->have_device) return TS_STATUS_OK;
+    s->lab.exclusive = gen_target_kind(s->target) == GEN_CPU;
+    if (!*campaign->interrupted) TS_TRY(tuner_campaign_hunt(campaign, s->options->budget_s, err));
+    if (!*campaign->interrupted) TS_TRY(tuner_campaign_finals(campaign, err));
+    return *campaign->interrupted ? tuner_campaign_keep_best(campaign, err) : TS_STATUS_OK;
+}
+
+static ts_status write_meta(tuner_campaign *campaign, ts_err *err) {
+    TS_TRY(db_meta_set(campaign->ledger.db, "tool", "tunesmith tune " TUNER_VERSION, err));
+    return db_meta_set(campaign->ledger.db, "compiler", campaign->compiler->name, err);
+}
+
+static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code, ts_err *err) {
+    TS_TRY(tuner_ledger_open(&campaign->ledger, path, &campaign->session->facts, err));
+    campaign->session->lab.exclusive = campaign->session->have_device &&
+                                       gen_target_kind(campaign->session->target) == GEN_CPU;
+    TS_TRY(tuner_campaign_plan(campaign, err));
+    say_device(campaign);
+    TS_TRY(write_meta(campaign, err));
+    TS_TRY(run_stages(campaign, err));
+    if (!has_work(campaign) && !*campaign->interrupted && count_failed(campaign) == 0)
+        say_nothing_new(campaign, path);
+    TS_TRY(report(campaign, err));
+    *exit_code = count_failed(campaign) ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
+    if (*campaign->interrupted) {
+        *exit_code = TUNER_EXIT_FAILED;
+        tuner_progress_line(&campaign->progress,
+                            "interrupted: everything measured is in %s; run the same command to go on", path);
+    }
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err) {
+    tuner_options options;
+    tuner_session session;
+    ts_buf path = {0};
+    TS_TRY(tuner_options_parse(argc, argv, "tune", &options, err));
+    if (!tuner_strategy_find(options.strategy)) {
+        ts_buf known = {0};
+        for (const tuner_strategy *s = tuner_strategies; s->name; s++)
+            ts_buf_printf(&known, "\n  %-12s %s", s->name, s->help);
+        ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no strategy \"%s\"; there are:%s",
+                                   options.strategy, known.data ? known.data : "");
+        ts_buf_free(&known);
+        return status;
+    }
+    tuner_campaign campaign = {.session = &session, .interrupted = &tuner_interrupted};
+    tuner_progress_init(&campaign.progress, options.quiet);
+    ts_status status = tuner_session_open(&session, &options, "model", &tuner_interrupted, err);
+    if (status == TS_STATUS_OK && options.dry_run) status = tuner_dry_run(&session, exit_code, err);
+    else if (status == TS_STATUS_OK) {
+        status = tuner_database_path(options.db, &path, err);
+        if (status == TS_STATUS_OK) status = run_campaign(&campaign, path.data, exit_code, err);
+    }
+    tuner_progress_end(&campaign.progress);
+    tuner_campaign_free(&campaign);
+    tuner_session_close(&session);
+    ts_buf_free(&path);
+    return status;
+}
