@@ -86,6 +86,10 @@ $(B)/obj/%.o: %.c
 
 $(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
 
+# Files that are linked in as bytes (.incbin) are no includes, so the compiler's -MMD does not see them.
+$(B)/obj/gen/scripts.o: $(wildcard gen/script/*.lua)
+$(B)/obj/db/schema.o: db/schema.sql
+
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@
 	$(AR) rcs $@ $^

@@ -197,6 +197,15 @@ static void append_uri(ts_buf *uri, const char *path, bool immutable) {
     ts_buf_printf(uri, immutable ? "?mode=ro&immutable=1" : "?mode=ro");
 }
 
+ts_status db_file_check_size(const char *path, ts_err *err) {
+    enum { SMALLEST_PAGE = 512 };
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) return TS_STATUS_OK; /* said by opening */
+    if (info.st_size == 0 || info.st_size >= SMALLEST_PAGE) return TS_STATUS_OK;
+    return ts_fail(err, TS_STATUS_CORRUPT, "%s: %lld bytes are not an SQLite database", path,
+                   (long long)info.st_size);
+}
+
 ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err) {
     struct stat info;
     if (stat(path, &info) != 0) {
@@ -211,6 +220,8 @@ ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err) {
     if (info.st_size == 0 && !companion) {
         return ts_fail(err, TS_STATUS_CORRUPT, "%s: the file is empty; run tune to fill it", path);
     }
+
+    TS_TRY(db_file_check_size(path, err));
 
     sqlite3 *db = NULL;
     ts_buf uri = {0};

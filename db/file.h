@@ -31,6 +31,10 @@ ts_status db_sql_int(sqlite3 *db, const char *path, const char *sql, int64_t *ou
  * newer schema version. *out is closed with sqlite3_close. */
 ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err);
 
+/* CORRUPT for a file too short to be a database. SQLite takes one byte for an empty database, and a
+ * writer would fill it. */
+ts_status db_file_check_size(const char *path, ts_err *err);
+
 /* Hardening that both sides want: nothing that a file's schema says is executed, values are
  * bounded. */
 void db_file_harden(sqlite3 *db);

@@ -312,6 +312,7 @@ static ts_status prepare_file(db_writer *w, ts_err *err) {
 }
 
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
+    TS_TRY(db_file_check_size(path, err));
     db_writer *w = calloc(1, sizeof *w);
     if (w) w->path = strdup(path);
     ts_status status = TS_STATUS_OK;

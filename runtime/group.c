@@ -104,38 +104,35 @@ static size_t load_rung(const rt_group *group, size_t begin, size_t end, const r
             entries[count++] = entry;
             continue;
         }
-        ts_err note;
-        ts_fail(&note, TS_STATUS_CORRUPT, "%.200s (%.40s) skipped: %.600s", candidate->kernel->variant,
-                candidate->kernel->target, failure->message);
-        source->warn(source->context, note.message);
+        source->warn(source->context, "%s (%s) skipped: %s", candidate->kernel->variant, candidate->kernel->target,
+                     failure->message);
     }
     return count;
 }
 
+/* Tells what the user should know about the rung in use; nothing where it is the best one. */
 static void report_step(const rt_candidate *chosen, const rt_group_source *source) {
     const rt_device_info *device = &source->device->info;
-    const db_kernel *kernel = chosen->kernel;
-    ts_err note = { .message = "" };
+    const db_kernel *k = chosen->kernel;
     switch (chosen->tier) {
-    case RT_TIER_EXACT: return;
+    case RT_TIER_EXACT: break;
     case RT_TIER_NEAREST:
-        ts_fail(&note, TS_STATUS_OK, "%.40s %.200s: not tuned on %s, using what was tuned on %.100s", kernel->family,
-                kernel->spec, device->name, chosen->winner->device.name);
+        source->warn(source->context, "%s %s: not tuned on %s, using what was tuned on %s", k->family, k->spec,
+                     device->name, chosen->winner->device.name);
         break;
     case RT_TIER_PREDICTED:
-        ts_fail(&note, TS_STATUS_OK, "%.40s %.200s: predicted for %s, never measured; run tune on this machine",
-                kernel->family, kernel->spec, device->target);
+        source->warn(source->context, "%s %s: predicted for %s, never measured; run tune on this machine", k->family,
+                     k->spec, device->target);
         break;
     case RT_TIER_OLDER:
-        ts_fail(&note, TS_STATUS_OK, "%.40s %.200s: untuned on %s, using kernels of %.40s; run tune on this machine",
-                kernel->family, kernel->spec, device->target, kernel->target);
+        source->warn(source->context, "%s %s: untuned on %s, using a kernel of %s; run tune on this machine",
+                     k->family, k->spec, device->target, k->target);
         break;
     case RT_TIER_DEFAULT:
-        ts_fail(&note, TS_STATUS_OK, "%.40s %.200s: untuned, using the default %.100s; run tune on this machine",
-                kernel->family, kernel->spec, kernel->variant);
+        source->warn(source->context, "%s %s: untuned, using the default %s (%s); run tune on this machine",
+                     k->family, k->spec, k->variant, k->target);
         break;
     }
-    source->warn(source->context, note.message);
 }
 
 ts_status rt_group_load(rt_group *group, const rt_group_source *source, ts_err *err) {

@@ -45,7 +45,7 @@ typedef struct rt_group_source {
     ts_arena *arena; /* entries live here */
     void *context;
     ts_status (*load)(void *context, const db_kernel *kernel, const ts_kernel **out, ts_err *err);
-    void (*warn)(void *context, const char *message);
+    void (*warn)(void *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 } rt_group_source;
 
 /* Sets tier and distance of a candidate for `device`; false if the device cannot load its target. */

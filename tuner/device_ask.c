@@ -1,4 +1,5 @@
 /* The tuner's side of the device worker's protocol: packing requests, unpacking answers. */
+#include <stdio.h>
 #include <string.h>
 
 #include "device_worker.h"
@@ -43,6 +44,11 @@ ts_status tuner_device_get_limit(const ts_buf *answer, double *copy_gbytes, ts_e
 static void put_code(ts_buf *request, const tuner_kernel_code *code) {
     tuner_put_text(request, code->launch);
     tuner_put_bytes(request, code->blob, code->blob_bytes);
+}
+
+void tuner_run_result_set(tuner_run_result *result, const char *status, const char *reason) {
+    snprintf(result->status, sizeof result->status, "%s", status);
+    snprintf(result->reason, sizeof result->reason, "%s", reason);
 }
 
 void tuner_device_put_run(ts_buf *request, const tuner_run_job *job) {

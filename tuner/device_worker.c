@@ -65,11 +65,6 @@ static void answer_limit(server *s, tuner_reader *request, ts_buf *answer) {
 static const char *const verdict_status[] = {[TUNER_RIGHT] = "ok", [TUNER_WRONG] = "wrong",
                                              [TUNER_LAUNCH_FAILED] = "launch", [TUNER_CRASHED] = "crash"};
 
-static void set_status(tuner_run_result *result, const char *status, const char *reason) {
-    snprintf(result->status, sizeof result->status, "%s", status);
-    snprintf(result->reason, sizeof result->reason, "%s", reason);
-}
-
 /* Every trial of the bench; stops at the first that fails, whose case the reason names. */
 static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole, tuner_run_result *result) {
     for (size_t i = 0; i < bench->count && strcmp(result->status, "ok") == 0; i++) {
@@ -82,7 +77,7 @@ static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole, tune
             gen_problem_text(&test->problem, &where);
             ts_buf_printf(&where, " pad=%d%s%s%s%s: %s", test->pad, *test->omit ? " omit=" : "", test->omit,
                           *test->alias ? " alias=" : "", test->alias, message.data ? message.data : "");
-            set_status(result, verdict_status[verdict], where.data ? where.data : "");
+            tuner_run_result_set(result, verdict_status[verdict], where.data ? where.data : "");
         }
         ts_buf_free(&message);
         ts_buf_free(&where);
@@ -104,14 +99,14 @@ static void time_candidate(server *s, tuner_rig *rig, const ts_kernel *kernel, d
     ts_err err = {0};
     tuner_timing timing;
     if (tuner_time(rig, kernel, best_us, &timing, &err) != TS_STATUS_OK) {
-        set_status(result, "launch", err.message);
+        tuner_run_result_set(result, "launch", err.message);
         return;
     }
     result->time_us = timing.time_us;
     result->spread_us = timing.spread_us;
     result->samples = timing.samples;
     write_evidence(s, rig, &timing, result);
-    if (timing.slow) set_status(result, "slow", "given up early: far slower than the best so far");
+    if (timing.slow) tuner_run_result_set(result, "slow", "given up early: far slower than the best so far");
 }
 
 static ts_status run_candidate(server *s, const gen_problem *problem, const tuner_run_job *job,
@@ -142,7 +137,7 @@ static void answer_run(server *s, tuner_reader *request, ts_buf *answer) {
     tuner_run_result result;
     memset(&result, 0, sizeof result);
     result.time_us = result.spread_us = result.error = NAN;
-    set_status(&result, "ok", "");
+    tuner_run_result_set(&result, "ok", "");
     tuner_run_job job = {.problem = tuner_get_text(request)};
     job.verify_cases = tuner_get_u64(request) != 0;
     job.verify_bench = tuner_get_u64(request) != 0;
@@ -154,7 +149,7 @@ static void answer_run(server *s, tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK) {
         ts_status loaded = rt_kernel_create(s->device, job.code.blob, job.code.blob_bytes, job.code.launch, &kernel,
                                             &err);
-        if (loaded != TS_STATUS_OK) set_status(&result, "launch", err.message);
+        if (loaded != TS_STATUS_OK) tuner_run_result_set(&result, "launch", err.message);
         else status = run_candidate(s, &problem, &job, kernel, &result, &err);
     }
     bool failed = strcmp(result.status, "launch") == 0 || strcmp(result.status, "crash") == 0;

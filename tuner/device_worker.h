@@ -55,13 +55,15 @@ typedef struct tuner_run_job {
 
 typedef struct tuner_run_result {
     char status[16];    /* db_result.status: ok, launch, wrong, crash, slow */
-    char reason[512];
+    char reason[1024]; /* as long as a ts_err message */
     double time_us, spread_us, error; /* NaN: not timed, not verified */
     int32_t samples;
     bool leaving;       /* the device was left in doubt: the worker ends after this answer */
     char evidence[2048];
 } tuner_run_result;
 
+/* Sets status and reason; a longer reason is cut. */
+void tuner_run_result_set(tuner_run_result *result, const char *status, const char *reason);
 void tuner_device_put_run(ts_buf *request, const tuner_run_job *job);
 ts_status tuner_device_get_run(const ts_buf *answer, tuner_run_result *out, ts_err *err);
 

@@ -44,11 +44,6 @@ void tuner_candidate_free(tuner_candidate *candidate) {
 
 /* ---- rendering ---- */
 
-static void set_result(tuner_run_result *result, const char *status, const char *reason) {
-    snprintf(result->status, sizeof result->status, "%s", status);
-    snprintf(result->reason, sizeof result->reason, "%s", reason);
-}
-
 static tuner_built *find_built(const tuner_lab *lab, const char *signature) {
     for (size_t i = lab->built_count; i > 0; i--)
         if (strcmp(lab->built[i - 1]->signature, signature) == 0) return lab->built[i - 1];
@@ -97,12 +92,12 @@ ts_status tuner_lab_prepare(tuner_lab *lab, tuner_candidate *candidate, ts_err *
     TS_TRY(name_candidate(candidate, err));
     TS_TRY(tuner_lab_compiler(lab, gen_target_kind(candidate->target), &compiler, err));
     candidate->result = (tuner_run_result){.time_us = NAN, .spread_us = NAN, .error = NAN};
-    set_result(&candidate->result, "ok", "");
+    tuner_run_result_set(&candidate->result, "ok", "");
     if (gen_render(lab->g, &candidate->variant, &candidate->problem->problem, candidate->target, &source,
                    &refusal) != TS_STATUS_OK) {
         /* Its source does not exist: what the family's templates say now stands for it. */
         sign(candidate, gen_family_hash(candidate->problem->problem.family), compiler, candidate->signature);
-        set_result(&candidate->result, "constraint", refusal.message);
+        tuner_run_result_set(&candidate->result, "constraint", refusal.message);
         gen_source_free(&source);
         return TS_STATUS_OK;
     }
@@ -261,9 +256,9 @@ static tuner_candidate *finish_run(tuner_lab *lab, tuner_candidate *candidate) {
     candidate->running = false;
     candidate->cost_s += tuner_now_s() - candidate->started_s;
     if (reply->outcome != TUNER_REPLY) {
-        set_result(result, reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash", reply->detail);
+        tuner_run_result_set(result, reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash", reply->detail);
     } else if (tuner_device_get_run(&reply->message, result, &err) != TS_STATUS_OK) {
-        set_result(result, "launch", err.message);
+        tuner_run_result_set(result, "launch", err.message);
         tuner_worker_stop(&lab->workers[0]); /* it could not even set the trial up: a new one may */
     } else {
         if (result->leaving) tuner_worker_stop(&lab->workers[0]);
@@ -283,7 +278,7 @@ static tuner_candidate *take_finished(tuner_lab *lab) {
         tuner_candidate *candidate = lab->queue[i];
         const tuner_built *built = candidate->built;
         if (built && (built->state != TUNER_BUILT_DONE || wants_device(candidate))) continue;
-        if (built && strcmp(built->status, "ok") != 0) set_result(&candidate->result, built->status, built->reason);
+        if (built && strcmp(built->status, "ok") != 0) tuner_run_result_set(&candidate->result, built->status, built->reason);
         return take_from_queue(lab, i);
     }
     return NULL;

@@ -51,7 +51,7 @@ static ts_status add_templates(tuner_options *o, const char *dir, ts_err *err) {
 enum option_id {
     OPT_GPU, OPT_DB, OPT_MODEL, OPT_FAMILY, OPT_PROBLEM, OPT_DTYPE, OPT_BUDGET, OPT_DEVICE, OPT_TEMPLATES,
     OPT_TEMPLATES_ROOT, OPT_STRATEGY, OPT_SEED, OPT_JOBS, OPT_FRESH, OPT_DRY_RUN, OPT_REQUIRE_DEVICE, OPT_JSON,
-    OPT_QUIET, OPT_SAMPLE, OPT_COMPILE_ONLY, OPT_HELP, OPT_COUNT
+    OPT_QUIET, OPT_SAMPLE, OPT_COMPILE_ONLY, OPT_COUNT
 };
 
 static const struct option_row {
@@ -79,17 +79,12 @@ static const struct option_row {
     [OPT_QUIET] = {"quiet", false, TUNE | CHECK},
     [OPT_SAMPLE] = {"sample", true, CHECK},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
-    [OPT_HELP] = {"help", false, TUNE | CHECK},
 };
 
 static ts_status set_number(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
     const char *name = rows[id].name;
     double number = 0;
     switch (id) {
-    case OPT_DEVICE:
-        TS_TRY(read_number(name, value, 0, 1023, &number, err));
-        o->device = (int)number;
-        return TS_STATUS_OK;
     case OPT_SEED:
         TS_TRY(read_number(name, value, 0, 1e15, &number, err));
         o->seed = (uint64_t)number;
@@ -112,6 +107,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_MODEL: return add_pick(o, TUNER_PICK_MODEL, value, err);
     case OPT_FAMILY: return add_pick(o, TUNER_PICK_FAMILY, value, err);
     case OPT_PROBLEM: return add_pick(o, TUNER_PICK_PROBLEM, value, err);
+    case OPT_DEVICE: o->device = value; return TS_STATUS_OK;
     case OPT_DTYPE: o->dtypes = value; return TS_STATUS_OK;
     case OPT_BUDGET: return read_duration(value, &o->budget_s, err);
     case OPT_TEMPLATES: return add_templates(o, value, err);
@@ -123,7 +119,6 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_JSON: o->json = true; return TS_STATUS_OK;
     case OPT_QUIET: o->quiet = true; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
-    case OPT_HELP: o->help = true; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);
     }
 }
@@ -137,8 +132,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     o.template_dirs[0] = TS_TEMPLATES_DIR;
     opterr = 0;
     optind = 1;
-    for (int id; (id = getopt_long(argc, argv, "+:h", longs, NULL)) != -1;) {
-        if (id == 'h') id = 256 + OPT_HELP;
+    for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
         if (id == '?') return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option %s", argv[optind - 1]);
         if (id == ':') return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s needs a value", argv[optind - 1]);
         if (!(rows[id - 256].commands & bit))

@@ -20,12 +20,12 @@ typedef struct tuner_options {
     size_t pick_count;
     const char *dtypes;   /* comma-separated; NULL: all */
     double budget_s;
-    int device;
+    const char *device;   /* ordinal or UUID of a GPU; NULL: the first */
     int jobs;             /* 0: one a core */
     uint64_t seed;
     const char *strategy;
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS + 1]; /* [0] is the built-in folder; NULL-terminated */
-    bool fresh, dry_run, require_device, json, quiet, help;
+    bool fresh, dry_run, require_device, json, quiet;
     int sample;           /* check: variants a version besides its first; -1: all */
     bool compile_only;    /* check */
 } tuner_options;

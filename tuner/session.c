@@ -27,8 +27,8 @@ static ts_status name_device(tuner_session *s, ts_err *err) {
     if (!is_auto && !is_cpu) TS_TRY(find_target(s, o->gpu, err));
     if (is_cpu || (s->target && gen_target_kind(s->target) == GEN_CPU))
         snprintf(s->device_name, sizeof s->device_name, "cpu");
-    else if (is_auto && o->device == 0) snprintf(s->device_name, sizeof s->device_name, "auto");
-    else snprintf(s->device_name, sizeof s->device_name, "cuda:%d", o->device);
+    else if (is_auto && !o->device) snprintf(s->device_name, sizeof s->device_name, "auto");
+    else snprintf(s->device_name, sizeof s->device_name, "cuda:%s", o->device ? o->device : "0");
     return TS_STATUS_OK;
 }
 

@@ -11,7 +11,7 @@ typedef struct tuner_session {
     gen *g;
     tuner_lab lab;
     char scratch[256];             /* oracles built at tune time */
-    char device_name[16];          /* as ts_device_open takes it */
+    char device_name[96];          /* as ts_device_open takes it */
     const gen_target *target;
     bool have_device;              /* the target's code can run here */
     bool any_device;               /* `facts` describe a device, though not of this target */

@@ -10,9 +10,9 @@
 
 /* ---- notices ---- */
 
-static void say_device(const tuner_campaign *campaign) {
+static void say_device(tuner_campaign *campaign) {
     const tuner_session *s = campaign->session;
-    tuner_progress *progress = (tuner_progress *)&campaign->progress;
+    tuner_progress *progress = &campaign->progress;
     const char *target = gen_target_name(s->target);
     if (s->have_device) {
         tuner_progress_line(progress, "device: %s (%s), compiler: %s", s->facts.info.name, target,
@@ -28,8 +28,8 @@ static void say_device(const tuner_campaign *campaign) {
                         "target run:\n  tune --gpu %s --db FILE", target);
 }
 
-static void say_nothing_new(const tuner_campaign *campaign, const char *path) {
-    tuner_progress_line((tuner_progress *)&campaign->progress,
+static void say_nothing_new(tuner_campaign *campaign, const char *path) {
+    tuner_progress_line(&campaign->progress,
                         "nothing new to measure: %zu problems are up to date in %s (--fresh measures them again)",
                         campaign->session->selection.count, path);
 }
@@ -96,7 +96,7 @@ static ts_status run_stages(tuner_campaign *campaign, ts_err *err) {
 }
 
 static ts_status write_meta(tuner_campaign *campaign, ts_err *err) {
-    TS_TRY(db_meta_set(campaign->ledger.db, "tool", "tunesmith tune " TUNER_VERSION, err));
+    TS_TRY(db_meta_set(campaign->ledger.db, "tunesmith", ts_version(), err));
     return db_meta_set(campaign->ledger.db, "compiler", campaign->compiler->name, err);
 }
 

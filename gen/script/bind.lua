@@ -117,7 +117,11 @@ function G.ref_header(family)
     end
   end
   line("\nstruct %s_ref {", name)
-  for _, field in ipairs(family.fields) do line("    int64_t %s;", field.name) end
+  local is_tensor = {}
+  for _, t in ipairs(family.tensors) do is_tensor[t.name] = true end
+  for _, field in ipairs(family.fields) do -- gemm has a field `out` and a tensor `out`
+    line("    int64_t %s%s;", field.name, is_tensor[field.name] and "_field" or "")
+  end
   for _, scalar in ipairs(family.scalars) do line("    double %s;", scalar[1]) end
   for _, t in ipairs(family.tensors) do line("    double *%s; /* [%s] */", t.name, table.concat(t.shape, ", ")) end
   line("};\n\n/* Computes the outputs of one lane (of %s); lanes are independent and may run in parallel. */", family.lanes)

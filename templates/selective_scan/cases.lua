@@ -1,13 +1,43 @@
--- A case of `verify` runs for every specialization. The oracle costs about 50 ns a state and step, so they are small.
-local slow = { delta = { "uniform", -7, -6.9 } } -- softplus of it is about 1e-3: decay near one, errors add up
-local steps = { delta = { "uniform", 1e-3, 0.1 } } -- a step size by itself when softplus = 0
+-- A case of `verify` runs for every specialization; the oracle costs about 15 ns a state and step, so they are small.
+local slow = { delta = { "uniform", "softplus == 1 and -7 or 1e-3", "softplus == 1 and -6.5 or 1.5e-3" },
+               dt_bias = { "uniform", 0, 0 }, A = { "uniform", -2, -0.5 } }
+local large = { delta = { "uniform", "softplus == 1 and -30 or 0", 30 } }
 
 return {
   verify = {
-    { b = 1, l = 1, d = 1, init = steps, note = "smallest" },
-    { b = 2, l = 37, d = 48, init = steps, note = "l is no multiple of a tile or chunk" },
-    { b = 1, l = 64, d = 64, note = "whole tiles; softplus 0: delta below zero, growing states" , init = steps },
-    { b = 3, l = 19, d = 46, pad = 1, init = steps, note = "odd pitches, ragged channels" },
-    { b = 1, l = 97, d = 72, pad = 3, note = "odd pitches; large steps without softplus" , init = steps },
+    { b = 1, l = 1, d = 1, note = "smallest" },
+    { b = 1, l = 1, d = 2, alias = { h_last = "h0" }, note = "one step in place" },
+    { b = 2, l = 37, d = 46, note = "ragged in time and channels" },
+    { b = 1, l = 128, d = 64, note = "whole tiles and chunks" },
+    { b = 3, l = 19, d = 26, pad = 1, note = "odd pitches: no wide access" },
+    { b = 1, l = 65, d = 34, pad = 3, alias = { h_last = "h0" }, note = "one step more than whole tiles; state in place" },
+    { b = 1, l = 35, d = 10, pad = 8, omit = { "D", "dt_bias", "h0", "h_last" }, note = "no optional tensor" },
+    { b = 2, l = 31, d = 18, omit = { "h0" }, note = "from zero" },
+    { b = 1, l = 33, d = 134, omit = { "D" }, note = "more channels than a block of most variants" },
+    { b = 1, l = 3000, d = 4, init = slow, note = "decay near one: errors of the exponential add up" },
+    { b = 1, l = 300, d = 4, init = { u = { "uniform", 1, 1 }, B = { "uniform", 1, 1 } }, note = "constant input" },
+    { b = 1, l = 40, d = 6, init = large, note = "softplus beyond its threshold, decays that underflow" },
+    { b = 1, l = 40, d = 6, init = { delta = { "uniform", "-300*softplus", "-300*softplus" }, dt_bias = { "uniform", 0, 0 } },
+      note = "step size zero: the state stays as it is" },
+    { b = 0, l = 5, d = 8, note = "no batch: nothing to do" },
+    { b = 2, l = 0, d = 8, omit = { "h_last" }, note = "no steps: nothing to do" },
+  },
+  smoke = {
+    "selective_scan b=2 l=100 d=72 n=16 dtype=fp32",
+    "selective_scan b=2 l=100 d=72 n=16 dtype=bf16",
+    "selective_scan b=2 l=100 d=72 n=16 dtype=fp16",
+    "selective_scan b=2 l=50 d=72 n=8 g=2 dtype=fp32",
+    "selective_scan b=1 l=50 d=40 n=5 dtype=fp32 gate=0",
+    "selective_scan b=1 l=50 d=40 n=16 dtype=fp32 softplus=0",
+    "selective_scan b=1 l=40 d=24 n=1 dtype=fp32",
+    "selective_scan b=1 l=40 d=24 n=256 dtype=bf16",
+  },
+  model = {
+    -- state-spaces/mamba-130m-hf (d = 1536) and mamba-2.8b-hf (d = 5120): a prompt, a batch of prompts
+    "selective_scan b=1 l=2048 d=1536 n=16 dtype=bf16",
+    "selective_scan b=1 l=512 d=1536 n=16 dtype=bf16",
+    "selective_scan b=8 l=2048 d=1536 n=16 dtype=bf16",
+    "selective_scan b=1 l=2048 d=5120 n=16 dtype=bf16",
+    "selective_scan b=1 l=2048 d=1536 n=16 dtype=fp32",
   },
 }

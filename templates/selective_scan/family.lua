@@ -23,6 +23,14 @@ end
 
 local channel_tiles = "b*g*ceil_div(d // g, threads // lanes * channels)"
 
+-- Step sizes of 1e-3 to 0.1, through softplus or as they are.
+local delta_init = { "uniform", "softplus == 1 and -6 or 1e-3", "softplus == 1 and -2 or 0.1" }
+
+-- Scratch of a CPU block: A and h, then struct tile of tile.c.in. The arguments are formulas.
+local function scratch(channels, row)
+  return string.format("4*(2*(%s)*(%s) + 3*steps*(%s) + 2*steps*(%s) + 2*(%s))", row, channels, channels, row, channels)
+end
+
 return {
   name = "selective_scan",
   fields = {
@@ -38,13 +46,13 @@ return {
   domain = { "d % g == 0" },
   tensors = {
     { "u", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "u_pitch", init = { "normal", 0, 1 } },
-    { "delta", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "delta_pitch", init = { "uniform", -6, -2 } },
+    { "delta", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "delta_pitch", init = delta_init },
     { "z", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "z_pitch", when = "gate == 1", init = { "normal", 0, 1 } },
     { "B", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "B_pitch", init = { "normal", 0, 1 } },
     { "C", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "C_pitch", init = { "normal", 0, 1 } },
     { "A", "in", dtype = "fp32", shape = { "d", "n" }, init = { "uniform", -16, -0.5 } },
     { "D", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "normal", 0, 1 } },
-    { "dt_bias", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "uniform", -0.5, 0.5 } },
+    { "dt_bias", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "uniform", "-0.5*softplus", "0.5*softplus + 1e-3" } },
     { "h0", "in", dtype = "fp32", shape = { "b", "d", "n" }, optional = true, init = { "normal", 0, 1 } },
     { "h_last", "out", dtype = "fp32", shape = { "b", "d", "n" }, optional = true },
     { "out", "out", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "out_pitch" },
@@ -86,6 +94,22 @@ return {
         { entry = "selective_scan_apply", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
           block = { "threads", "1", "1" }, shared = "0" },
       },
+    },
+    {
+      name = "channels", file = "1_channels.c.in", kind = "cpu", needs = {},
+      tunables = { { "vectors", { 1, 2, 4 } }, { "steps", { 16, 32, 64 } }, { "states", { 1, 2, 4 } } },
+      default = { vectors = 1, steps = 32, states = "n == 1 and 1 or 2" },
+      constraints = { "states <= n", "states > 1 or n == 1" },
+      launches = { { entry = "selective_scan_channels",
+                     grid = { "b*g*ceil_div(d // g, vectors*(vector_bytes // 4))", "min(l, 1)", "1" },
+                     scratch = scratch("vectors*(vector_bytes // 4)", "ceil_div(n, states)*states") } },
+    },
+    {
+      name = "states", file = "2_states.c.in", kind = "cpu", needs = {},
+      tunables = { { "channels", { 4, 8, 16 } }, { "steps", { 16, 64 } } },
+      launches = { { entry = "selective_scan_states",
+                     grid = { "b*g*ceil_div(d // g, channels)", "min(l, 1)", "1" },
+                     scratch = scratch("channels", "ceil_div(n, vector_bytes // 4)*(vector_bytes // 4)") } },
     },
   },
 }

@@ -179,8 +179,15 @@ SUITE = [
 
 def measure(row, kernels, copy, rate):
     kernel = kernels.find(row.problem)
-    # The door takes the tensors' pointers when the launch is prepared; the stream is whatever PyTorch captures on.
-    ours = [lambda a=args: kernel.launch(stream=torch.cuda.current_stream().cuda_stream, **a) for args, _, _ in row.sets]
+    workspace = None
+    structs = []
+    for args, _, _ in row.sets:
+        struct = kernel.args(**args)
+        workspace = workspace if workspace is not None else torch.empty(
+            kernel.workspace_bytes(struct) + 256, device="cuda", dtype=torch.uint8)
+        struct.workspace = workspace.data_ptr()
+        structs.append(struct)
+    ours = [lambda s=struct: kernel.run(s, torch.cuda.current_stream().cuda_stream) for struct in structs]
     ours[0]()
     torch.cuda.synchronize()
     args, inputs, out = row.sets[0]

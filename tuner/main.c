@@ -1,0 +1,126 @@
+/* The `tune` program: picks the command, prints its failure, maps it to an exit code. Only this file prints
+ * usage and exits. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../runtime/tunesmith_kernels.h"
+#include "commands.h"
+
+volatile sig_atomic_t tuner_interrupted;
+
+static const char tune_help[] =
+    "tune [options]          tunes kernels for this machine and stores the winners in a database\n"
+    "\n"
+    "What to tune (default: the model shapes of every family; all may be repeated)\n"
+    "  --model DIR           everything that a Hugging Face model directory needs (reads config.json)\n"
+    "  --family NAME         the model shapes of one family\n"
+    "  --problem 'SPEC'      one problem: \"norm m=64 d=256 kind=rms dtype=fp32\"\n"
+    "  --dtype LIST          only these dtypes: fp32,bf16,fp16\n"
+    "  --templates DIR       families and targets besides the built-in ones\n"
+    "  --templates-root DIR  instead of the built-in ones\n"
+    "For what\n"
+    "  --gpu auto|cpu|TARGET auto: GPU 0, else the CPU; a target such as sm_86 needs no such device, but then\n"
+    "                        stores only predictions\n"
+    "  --device N|UUID       which GPU (default 0)\n"
+    "  --require-device      exit 3 if the target is not here\n"
+    "How\n"
+    "  --db FILE             default: TUNESMITH_DB, else tunesmith/tunesmith.db in the user's data directory\n"
+    "  --budget TIME         for the search, after every default is stored: 90s, 3m (default), 1h\n"
+    "  --strategy NAME       auto, exhaustive, random, local\n"
+    "  --seed N              of inputs and strategies (default 1)\n"
+    "  --jobs N              compilers at a time (default: one a core)\n"
+    "  --fresh               forgets what earlier runs measured\n"
+    "  --dry-run             compiles and lists every variant; runs and stores nothing\n"
+    "Output\n"
+    "  --json                one JSON object a line: results, then winners\n"
+    "  --quiet               no progress on standard error\n"
+    "\n"
+    "A run may be stopped at any time; the same command goes on where it was.\n"
+    "Exit codes: 0 ok, 1 something failed, 2 usage, 3 no such device\n";
+
+static const char check_help[] =
+    "tune check [options]    compiles variants and checks them against the fp64 oracle; stores nothing\n"
+    "\n"
+    "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root, --jobs, --seed,\n"
+    "  --require-device, --quiet   as for tune; without a selection: the smoke cases of every family\n"
+    "  --sample N            each version's first variant and N others, drawn by --seed (default: all)\n"
+    "  --compile-only        do not run them\n"
+    "\n"
+    "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any failed\n";
+
+static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
+static const char explain_help[] =
+    "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
+static const char export_help[] =
+    "tune export [--db FILE] [--out PATH]  the winners as text, one file a device in a folder (db/winners)\n";
+
+static const struct command {
+    const char *name;
+    ts_status (*run)(int, char **, int *, ts_err *);
+    const char *help;
+} commands[] = {
+    {"tune", tuner_command_tune, tune_help}, /* also what runs without a name */
+    {"check", tuner_command_check, check_help},
+    {"ls", tuner_command_ls, ls_help},
+    {"explain", tuner_command_explain, explain_help},
+    {"export", tuner_command_export, export_help},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 1; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+    return false;
+}
+
+static void print_help(const struct command *command) {
+    fputs(command->help, stdout);
+    if (command != &commands[0]) return;
+    puts("\nOther commands (each with --help)");
+    for (size_t i = 1; i < COMMANDS; i++) printf("  %.*s\n", (int)strcspn(commands[i].help, "\n"), commands[i].help);
+}
+
+/* The first signal asks for an orderly end, the second is the system's own. */
+static void interrupt(int number) {
+    tuner_interrupted = 1;
+    signal(number, SIG_DFL);
+}
+
+static int exit_code_of(ts_status status) {
+    if (status == TS_STATUS_INVALID_ARGUMENT) return TUNER_EXIT_USAGE;
+    if (status == TS_STATUS_NO_DEVICE) return TUNER_EXIT_NO_DEVICE;
+    return TUNER_EXIT_FAILED;
+}
+
+int main(int argc, char **argv) {
+    const struct command *command = argc > 1 && argv[1][0] != '-' ? find_command(argv[1]) : &commands[0];
+    if (!command) {
+        fprintf(stderr, "tune: no command \"%s\"; see tune --help\n", argv[1]);
+        return TUNER_EXIT_USAGE;
+    }
+    int skip = command != &commands[0];
+    if (asks_for_help(argc, argv)) {
+        print_help(command);
+        return TUNER_EXIT_OK;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("tune %s\n", ts_version());
+        return TUNER_EXIT_OK;
+    }
+    signal(SIGINT, interrupt);
+    signal(SIGTERM, interrupt);
+    ts_err err = {0};
+    int exit_code = TUNER_EXIT_OK;
+    ts_status status = command->run(argc - skip, argv + skip, &exit_code, &err);
+    if (status == TS_STATUS_OK) return exit_code;
+    fprintf(stderr, "tune%s%s: %s\n", skip ? " " : "", skip ? command->name : "", err.message);
+    return exit_code_of(status);
+}

@@ -1,0 +1,178 @@
+/* `tune ls`, `tune explain`, `tune export`: what a database holds. They read, and open no device. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../db/store.h"
+#include "../db/winners.h"
+#include "../gen/gen.h"
+#include "commands.h"
+#include "options.h"
+#include "report.h"
+
+typedef struct query_options {
+    const char *db, *out;
+    bool json;
+    char **rest;
+    int rest_count;
+} query_options;
+
+/* --db FILE, --json, --out PATH, then words. */
+static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
+    static const struct option longs[] = {{"db", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
+                                          {"out", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+    query_options o = {0};
+    opterr = 0;
+    optind = 1;
+    for (int id; (id = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
+        if (id == 'd') o.db = optarg;
+        else if (id == 'j') o.json = true;
+        else if (id == 'o') o.out = optarg;
+        else return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s", argv[optind - 1]);
+    }
+    o.rest = argv + optind;
+    o.rest_count = argc - optind;
+    *out = o;
+    return TS_STATUS_OK;
+}
+
+static ts_status existing_database(const query_options *o, ts_buf *path, ts_err *err) {
+    TS_TRY(tuner_database_path(o->db, path, err));
+    if (access(path->data, R_OK) != 0)
+        return ts_fail(err, TS_STATUS_NOT_FOUND, "no database %s; `tune` makes one", path->data);
+    return TS_STATUS_OK;
+}
+
+/* ---- ls ---- */
+
+static int by_place(const void *a, const void *b) {
+    const db_winner *x = a, *y = b;
+    int target = strcmp(x->target, y->target), device = strcmp(x->device.name, y->device.name);
+    return target ? target : device ? device : strcmp(x->problem, y->problem);
+}
+
+static void print_groups(const db_winner *winners, size_t count) {
+    for (size_t begin = 0, end; begin < count; begin = end) {
+        const db_winner *first = &winners[begin];
+        for (end = begin; end < count && strcmp(winners[end].target, first->target) == 0 &&
+                          strcmp(winners[end].device.name, first->device.name) == 0;)
+            end++;
+        printf("%s%s on %s\n", begin ? "\n" : "", first->target, *first->device.name ? first->device.name : "any device");
+        tuner_report_table(first, end - begin, 0);
+    }
+}
+
+static ts_status list_image(const db_image *image, bool json, ts_err *err) {
+    db_winner *winners = calloc(image->winner_count + 1, sizeof *winners);
+    if (!winners) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of winners");
+    for (size_t i = 0; i < image->winner_count; i++) winners[i] = image->winners[i].winner;
+    qsort(winners, image->winner_count, sizeof *winners, by_place);
+    for (size_t i = 0; i < image->winner_count && json; i++) tuner_report_winner(&winners[i]);
+    if (!json) {
+        print_groups(winners, image->winner_count);
+        printf("\n%zu kernels, %zu winners\n", image->kernel_count, image->winner_count);
+    }
+    for (size_t i = 0; i < image->warning_count; i++) fprintf(stderr, "tune ls: %s\n", image->warnings[i]);
+    free(winners);
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err) {
+    query_options o;
+    ts_buf path = {0};
+    db_image image = {0};
+    TS_TRY(parse(argc, argv, &o, err));
+    ts_status status = existing_database(&o, &path, err);
+    if (status == TS_STATUS_OK) status = db_image_load(path.data, NULL, &image, err);
+    if (status == TS_STATUS_OK) {
+        status = list_image(&image, o.json, err);
+        db_image_free(&image);
+    }
+    ts_buf_free(&path);
+    *exit_code = TUNER_EXIT_OK;
+    return status;
+}
+
+/* ---- explain ---- */
+
+static void print_result(void *context, const db_result *result) {
+    (void)context;
+    printf("  %-10s ", result->status);
+    if (result->time_us > 0) printf("%10.2f us  ", result->time_us);
+    else printf("%10s     ", "-");
+    printf("%s%s%s\n", result->variant, result->reason[0] ? "  " : "", result->reason);
+}
+
+static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) {
+    printf("%s\n  target %s, device %s\n", w->problem, w->target, *w->device.name ? w->device.name : "any");
+    printf("  %s: %s (%s", w->verdict, w->variant, w->evidence);
+    if (w->ci_low_us > 0) printf(", %.2f us, 95 %% interval %.2f to %.2f", w->time_us, w->ci_low_us, w->ci_high_us);
+    else if (w->time_us > 0) printf(", %.2f us, not raced yet", w->time_us);
+    if (w->default_us > 0) printf(", default %.2f us", w->default_us);
+    printf(")\n  compiled by %s\n  results:\n", w->compiler);
+    return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
+}
+
+/* The user's words in canonical form, so that fields may be given in any order. */
+static ts_status canonical(const char *words, ts_buf *out, ts_err *err) {
+    const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
+    gen *g = NULL;
+    gen_problem problem;
+    ts_status status = gen_open(dirs, &g, err);
+    if (status == TS_STATUS_OK) status = gen_problem_parse(g, words, &problem, err);
+    if (status == TS_STATUS_OK) gen_problem_text(&problem, out);
+    gen_close(g);
+    return status;
+}
+
+static ts_status explain(const char *path, const char *problem, ts_err *err) {
+    db_image image = {0};
+    db_writer *db = NULL;
+    size_t found = 0;
+    ts_status status = db_image_load(path, NULL, &image, err);
+    if (status != TS_STATUS_OK) return status;
+    status = db_writer_open(path, &db, err);
+    for (size_t i = 0; i < image.winner_count && status == TS_STATUS_OK; i++) {
+        if (strcmp(image.winners[i].winner.problem, problem) != 0) continue;
+        found++;
+        status = explain_winner(db, &image.winners[i].winner, err);
+    }
+    db_writer_close(db);
+    db_image_free(&image);
+    if (status == TS_STATUS_OK && found == 0)
+        return ts_fail(err, TS_STATUS_NOT_FOUND, "%s holds nothing for \"%s\"; add it with\n  tune --problem '%s'",
+                       path, problem, problem);
+    return status;
+}
+
+ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *err) {
+    query_options o;
+    ts_buf path = {0}, words = {0}, problem = {0};
+    TS_TRY(parse(argc, argv, &o, err));
+    if (o.rest_count == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune explain needs a problem");
+    for (int i = 0; i < o.rest_count; i++) ts_buf_printf(&words, "%s%s", i ? " " : "", o.rest[i]);
+    ts_status status = existing_database(&o, &path, err);
+    if (status == TS_STATUS_OK) status = canonical(words.data, &problem, err);
+    if (status == TS_STATUS_OK) status = explain(path.data, problem.data, err);
+    ts_buf_free(&path);
+    ts_buf_free(&words);
+    ts_buf_free(&problem);
+    *exit_code = TUNER_EXIT_OK;
+    return status;
+}
+
+/* ---- export ---- */
+
+ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err) {
+    query_options o;
+    ts_buf path = {0};
+    TS_TRY(parse(argc, argv, &o, err));
+    if (o.rest_count > 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", o.rest[0]);
+    ts_status status = existing_database(&o, &path, err);
+    if (status == TS_STATUS_OK) status = db_export_winners(path.data, o.out ? o.out : "db/winners", err);
+    ts_buf_free(&path);
+    *exit_code = TUNER_EXIT_OK;
+    return status;
+}
