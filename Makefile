@@ -93,8 +93,11 @@ $(B)/obj/db/schema.o: db/schema.sql
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@
 	$(AR) rcs $@ $^
+# Debian's jansson archive refers to stdin in a way that no shared object may: its .so travels beside ours instead.
 $(B)/libtunesmith.so: $(OBJ_LIB)
-	$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 $(LIBS_RUNTIME)
+	$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 \
+	    -Wl,-rpath,'$$ORIGIN' $(subst -l:libjansson.a,-ljansson,$(LIBS_RUNTIME))
+	@cp -Lf $$($(CC) -print-file-name=libjansson.so.4) $(@D)/
 $(B)/infer: $(call objs,$(SRC_INFER)) $(B)/libtunesmith.a
 	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
 $(B)/tune: $(B)/obj/tuner/main.o $(OBJ_TUNER) $(OBJ_GEN) $(B)/libtunesmith.a

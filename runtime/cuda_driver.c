@@ -62,6 +62,6 @@ ts_status rt_cuda_check(const rt_cuda_driver *driver, CUresult result, const cha
     driver->cuGetErrorName(result, &name);
     driver->cuGetErrorString(result, &text);
     return ts_fail(err, result == CUDA_ERROR_OUT_OF_MEMORY ? TS_STATUS_OUT_OF_MEMORY : TS_STATUS_DEVICE,
-                   "%s failed on %.300s: %s (%s)", call, object, text ? text : "unknown error",
+                   "%s failed on %.800s: %s (%s)", call, object, text ? text : "unknown error",
                    name ? name : "unknown");
 }

@@ -5,31 +5,20 @@
  * of nanoseconds and lets any thread call.
  *
  * Streams made here do not synchronise with the legacy default stream. While a thread captures, the driver
- * forbids it what might wait for the captured work. Our allocations, synchronisations and module loads touch
- * other streams only, so they run with the thread's capture mode relaxed (relax, restore). A copy on the
- * capturing stream itself is recorded and not waited for.
+ * forbids it whatever might wait for the captured work. Our allocations, copies, synchronisations and module
+ * loads do not, so they run with the thread's capture mode relaxed (relax, restore). A copy on the capturing
+ * stream itself is recorded and not waited for.
  */
-#include "device.h"
-#include "cuda_driver.h"
+#include "device_cuda.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    JIT_LOG_BYTES = 700,          /* of the message of a refused module */
+    JIT_LOG_BYTES = 700,               /* of the message of a refused module */
     DEFAULT_DYNAMIC_SHARED = 48 << 10, /* more needs the opt-in attribute */
-    MAX_TARGETS = 7,
 };
-
-typedef struct cuda_device {
-    ts_device base;
-    const rt_cuda_driver *driver;
-    CUdevice device;
-    CUcontext context;
-    int shared_optin_bytes; /* the most shared memory a block may have, static part included */
-    char target_names[MAX_TARGETS][12];
-} cuda_device;
 
 static cuda_device *cuda(ts_device *device) { return (cuda_device *)device; }
 
@@ -115,7 +104,10 @@ static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const v
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuMemcpyHtoDAsync_v2, (address(dst), src, bytes, stream), d->base.info.name, err);
+    CUstreamCaptureMode mode = relax(d);
+    CUresult result = d->driver->cuMemcpyHtoDAsync_v2(address(dst), src, bytes, stream);
+    restore(d, mode);
+    TS_TRY(rt_cuda_check(d->driver, result, "cuMemcpyHtoDAsync", d->base.info.name, err));
     return finish_copy(d, stream, err);
 }
 
@@ -124,7 +116,10 @@ static ts_status cuda_download(ts_device *device, void *stream, void *dst, const
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuMemcpyDtoHAsync_v2, (dst, address(src), bytes, stream), d->base.info.name, err);
+    CUstreamCaptureMode mode = relax(d);
+    CUresult result = d->driver->cuMemcpyDtoHAsync_v2(dst, address(src), bytes, stream);
+    restore(d, mode);
+    TS_TRY(rt_cuda_check(d->driver, result, "cuMemcpyDtoHAsync", d->base.info.name, err));
     return finish_copy(d, stream, err);
 }
 
@@ -238,24 +233,34 @@ static void cuda_graph_destroy(ts_device *device, rt_graph *graph) {
 
 /* ---- code; an rt_module is a CUmodule ---- */
 
+/* A cubin is loaded from where it lies; PTX is text, which the driver wants with a NUL behind it. */
+static CUresult load_image(const cuda_device *d, const void *blob, size_t bytes, char log[JIT_LOG_BYTES],
+                           CUmodule *module) {
+    CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
+    void *values[] = { log, (void *)(uintptr_t)(JIT_LOG_BYTES - 1) };
+    char *text = NULL;
+    if (memcmp(blob, "\177ELF", 4) != 0) {
+        text = malloc(bytes + 1);
+        if (!text) return CUDA_ERROR_OUT_OF_MEMORY;
+        memcpy(text, blob, bytes);
+        text[bytes] = '\0';
+    }
+    CUresult result = d->driver->cuModuleLoadDataEx(module, text ? text : blob, 2, options, values);
+    free(text);
+    return result;
+}
+
 static ts_status cuda_module_load(ts_device *device, const void *blob, size_t bytes, rt_module **out,
                                   ts_err *err) {
     cuda_device *d;
     CUmodule module = NULL;
-    char log[JIT_LOG_BYTES] = "";
-    CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
-    void *values[] = { log, (void *)(uintptr_t)(sizeof log - 1) };
-    /* The driver takes no size: it trusts the ELF header, so at least that must be there. PTX is text that
-     * ends with a NUL. */
-    const char *image = blob;
-    bool elf = bytes >= 64 && memcmp(image, "\177ELF", 4) == 0;
-    bool text = bytes > 0 && !elf && image[bytes - 1] == '\0';
-    if (!elf && !text) return ts_fail(err, TS_STATUS_CORRUPT, "a GPU kernel is neither a cubin nor PTX");
+    char log[JIT_LOG_BYTES] = "", object[JIT_LOG_BYTES + 200];
+    /* The driver takes no size: it trusts the ELF header, so at least that must be there. */
+    if (bytes < 64) return ts_fail(err, TS_STATUS_CORRUPT, "a GPU kernel of %zu bytes is neither cubin nor PTX", bytes);
     TS_TRY(enter(device, &d, err));
     CUstreamCaptureMode mode = relax(d);
-    CUresult result = d->driver->cuModuleLoadDataEx(&module, blob, 2, options, values);
+    CUresult result = load_image(d, blob, bytes, log, &module);
     restore(d, mode);
-    char object[JIT_LOG_BYTES + 200];
     snprintf(object, sizeof object, "%s%s%s", d->base.info.name, log[0] ? ", the log says: " : "", log);
     TS_TRY(rt_cuda_check(d->driver, result, "cuModuleLoadDataEx", object, err));
     *out = (rt_module *)module;
@@ -270,8 +275,8 @@ static void cuda_module_unload(ts_device *device, rt_module *module) {
     restore(d, mode);
 }
 
-/* Raises the limit of dynamic shared memory where the default is too low. Asking for more than the block may
- * have is cut to the most it can: a launch that then wants more is refused by the driver. */
+/* Raises the limit of dynamic shared memory where the default is too low: to what is asked, or to all that a
+ * block can have beside its static part. */
 static ts_status allow_shared(const cuda_device *d, CUfunction function, size_t bytes, const char *entry,
                               ts_err *err) {
     int fixed = 0;
@@ -291,7 +296,10 @@ static ts_status cuda_function(ts_device *device, rt_module *module, const char 
     cuda_device *d;
     CUfunction function = NULL;
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuModuleGetFunction, (&function, (CUmodule)module, entry), entry, err);
+    CUstreamCaptureMode mode = relax(d); /* with lazy loading this is what loads the code */
+    CUresult result = d->driver->cuModuleGetFunction(&function, (CUmodule)module, entry);
+    restore(d, mode);
+    TS_TRY(rt_cuda_check(d->driver, result, "cuModuleGetFunction", entry, err));
     TS_TRY(allow_shared(d, function, shared_bytes, entry, err));
     *out = function;
     return TS_STATUS_OK;
@@ -319,7 +327,7 @@ static void cuda_close(ts_device *device) {
     free(d);
 }
 
-static const rt_device_ops cuda_ops = {
+const rt_device_ops rt_cuda_ops = {
     .close = cuda_close,
     .alloc = cuda_alloc,
     .free = cuda_free,

@@ -16,20 +16,26 @@ typedef struct tally {
     tuner_session *session;
     tuner_progress progress;
     bool compile_only;
-    size_t passed, failed, skipped, total;
+    size_t passed, failed, skipped;
+    size_t problems; /* submitted so far */
 } tally;
+
+/* A broken family fails in all its variants: the first ones tell all. */
+enum { MAX_LINES = 40 };
+
+static void print_failure(tally *t, const char *problem, const char *variant, const char *status, const char *reason) {
+    if (++t->failed > MAX_LINES) return;
+    tuner_progress_end(&t->progress);
+    printf("FAILED %s | %s | %s: %s: %s\n", problem, variant, gen_target_name(t->session->target), status, reason);
+    if (t->failed == MAX_LINES) puts("(further failures are only counted)");
+    fflush(stdout);
+}
 
 static void count_result(tally *t, const tuner_candidate *candidate) {
     const tuner_run_result *result = &candidate->result;
     if (strcmp(result->status, "ok") == 0) t->passed++;
     else if (strcmp(result->status, "constraint") == 0 && !candidate->built) t->skipped++;
-    else {
-        t->failed++;
-        tuner_progress_end(&t->progress);
-        printf("FAILED %s | %s | %s: %s: %s\n", candidate->problem->text, candidate->name,
-               gen_target_name(candidate->target), result->status, result->reason);
-        fflush(stdout);
-    }
+    else print_failure(t, candidate->problem->text, candidate->name, result->status, result->reason);
 }
 
 static ts_status take_one(tally *t, bool *idle, ts_err *err) {
@@ -38,7 +44,7 @@ static ts_status take_one(tally *t, bool *idle, ts_err *err) {
     *idle = candidate == NULL;
     if (!candidate) return TS_STATUS_OK;
     count_result(t, candidate);
-    tuner_progress_show(&t->progress, t->passed + t->failed + t->skipped, t->total, candidate->name);
+    tuner_progress_show(&t->progress, t->problems, t->session->selection.count, candidate->name);
     tuner_candidate_free(candidate);
     return TS_STATUS_OK;
 }
@@ -56,10 +62,8 @@ static ts_status submit(tally *t, tuner_problem *problem, const gen_variant *var
     candidate->variant = *variant;
     candidate->want = t->compile_only ? TUNER_WANT_COMPILED : TUNER_WANT_VERIFIED;
     status = tuner_lab_prepare(&s->lab, candidate, err);
-    if (status == TS_STATUS_OK) {
-        t->total++;
-        tuner_lab_submit(&s->lab, candidate);
-    } else tuner_candidate_free(candidate);
+    if (status == TS_STATUS_OK) tuner_lab_submit(&s->lab, candidate);
+    else tuner_candidate_free(candidate);
     return status;
 }
 
@@ -91,10 +95,14 @@ static ts_status check_problem(tally *t, size_t index, ts_err *err) {
     gen_variant *variants = NULL;
     size_t count = 0;
     ts_err why = {0};
+    t->problems++;
     ts_status status = gen_enumerate(s->g, &problem->problem, s->target, &variants, &count, &why);
     if (status == TS_STATUS_NOT_FOUND || (status == TS_STATUS_OK && count == 0)) {
         t->skipped++;
-        t->total++;
+        return TS_STATUS_OK;
+    }
+    if (status == TS_STATUS_TEMPLATE) { /* this family is broken, the others are not */
+        print_failure(t, problem->text, "-", "template", why.message);
         return TS_STATUS_OK;
     }
     if (status != TS_STATUS_OK) return ts_fail(err, status, "%s", why.message);

@@ -13,11 +13,12 @@
 /* A compile takes up to some seconds; the rest is a compiler that hangs. */
 static const double compile_timeout_s = 90;
 /* The first run of a problem draws inputs and asks the oracle; the others only launch. */
-static const double first_run_timeout_s = 240, run_timeout_s = 40;
+static const double first_run_factor = 6;
 
-void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
+void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs, double run_timeout_s,
                     const volatile sig_atomic_t *interrupted) {
-    *lab = (tuner_lab){.g = context->g, .device_context = *context, .interrupted = interrupted};
+    *lab = (tuner_lab){.g = context->g, .device_context = *context, .interrupted = interrupted,
+                       .run_timeout_s = run_timeout_s};
     lab->jobs = jobs < 1 ? 1 : jobs > TUNER_MAX_JOBS ? TUNER_MAX_JOBS : jobs;
     tuner_worker_init(&lab->workers[0], tuner_device_serve, &lab->device_context);
     for (size_t i = 1; i <= lab->jobs; i++) tuner_worker_init(&lab->workers[i], tuner_compile_serve, NULL);
@@ -233,7 +234,8 @@ static ts_status start_run(tuner_lab *lab, ts_err *err) {
     ts_buf request = {0};
     tuner_device_put_run(&request, &job);
     next->started_s = tuner_now_s();
-    ts_status status = tuner_worker_send(worker, &request, first ? first_run_timeout_s : run_timeout_s, next, err);
+    double timeout_s = lab->run_timeout_s * (first ? first_run_factor : 1);
+    ts_status status = tuner_worker_send(worker, &request, timeout_s, next, err);
     ts_buf_free(&request);
     if (status == TS_STATUS_OK) {
         next->running = true;

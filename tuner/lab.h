@@ -61,6 +61,7 @@ typedef struct tuner_lab {
     gen *g;
     tuner_worker workers[1 + TUNER_MAX_JOBS]; /* 0: the device; then the compile pool */
     size_t jobs;
+    double run_timeout_s; /* for one candidate on the device; several times as long for a problem's first */
     tuner_device_context device_context;
     tuner_compiler compilers[2]; /* by gen_kind; empty name: not asked yet */
     tuner_built **built;
@@ -74,7 +75,7 @@ typedef struct tuner_lab {
 } tuner_lab;
 
 /* Sets up processes lazily: none runs before it is needed. `context` is copied, its texts are borrowed. */
-void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
+void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs, double run_timeout_s,
                     const volatile sig_atomic_t *interrupted);
 void tuner_lab_close(tuner_lab *lab);
 

@@ -20,7 +20,7 @@ static ts_status read_number(const char *name, const char *text, double low, dou
 }
 
 /* "90", "90s", "3m", "1h" */
-static ts_status read_duration(const char *text, double *out, ts_err *err) {
+static ts_status read_duration(const char *name, const char *text, double *out, ts_err *err) {
     static const struct { const char *suffix; double seconds; } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
     char *end;
     double value = strtod(text, &end);
@@ -29,7 +29,7 @@ static ts_status read_duration(const char *text, double *out, ts_err *err) {
         *out = value * units[i].seconds;
         return TS_STATUS_OK;
     }
-    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--budget %s: not a time such as 90s, 3m or 1h", text);
+    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s %s: not a time such as 90s, 3m or 1h", name, text);
 }
 
 static ts_status add_pick(tuner_options *o, tuner_pick_kind kind, const char *text, ts_err *err) {
@@ -49,7 +49,7 @@ static ts_status add_templates(tuner_options *o, const char *dir, ts_err *err) {
 }
 
 enum option_id {
-    OPT_GPU, OPT_DB, OPT_MODEL, OPT_FAMILY, OPT_PROBLEM, OPT_DTYPE, OPT_BUDGET, OPT_DEVICE, OPT_TEMPLATES,
+    OPT_GPU, OPT_DB, OPT_MODEL, OPT_FAMILY, OPT_PROBLEM, OPT_DTYPE, OPT_BUDGET, OPT_TIMEOUT, OPT_DEVICE, OPT_TEMPLATES,
     OPT_TEMPLATES_ROOT, OPT_STRATEGY, OPT_SEED, OPT_JOBS, OPT_FRESH, OPT_DRY_RUN, OPT_REQUIRE_DEVICE, OPT_JSON,
     OPT_QUIET, OPT_SAMPLE, OPT_COMPILE_ONLY, OPT_COUNT
 };
@@ -66,6 +66,7 @@ static const struct option_row {
     [OPT_PROBLEM] = {"problem", true, TUNE | CHECK},
     [OPT_DTYPE] = {"dtype", true, TUNE | CHECK},
     [OPT_BUDGET] = {"budget", true, TUNE},
+    [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK},
     [OPT_DEVICE] = {"device", true, TUNE | CHECK},
     [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK},
     [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK},
@@ -109,7 +110,8 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_PROBLEM: return add_pick(o, TUNER_PICK_PROBLEM, value, err);
     case OPT_DEVICE: o->device = value; return TS_STATUS_OK;
     case OPT_DTYPE: o->dtypes = value; return TS_STATUS_OK;
-    case OPT_BUDGET: return read_duration(value, &o->budget_s, err);
+    case OPT_BUDGET: return read_duration("budget", value, &o->budget_s, err);
+    case OPT_TIMEOUT: return read_duration("timeout", value, &o->timeout_s, err);
     case OPT_TEMPLATES: return add_templates(o, value, err);
     case OPT_TEMPLATES_ROOT: o->template_dirs[0] = value; return TS_STATUS_OK;
     case OPT_STRATEGY: o->strategy = value; return TS_STATUS_OK;
@@ -128,7 +130,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     struct option longs[OPT_COUNT + 1] = {0};
     for (int i = 0; i < OPT_COUNT; i++)
         longs[i] = (struct option){rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
-    tuner_options o = {.gpu = "auto", .budget_s = 180, .strategy = "auto", .seed = 1, .sample = -1};
+    tuner_options o = {.gpu = "auto", .budget_s = 180, .timeout_s = 40, .strategy = "auto", .seed = 1, .sample = -1};
     o.template_dirs[0] = TS_TEMPLATES_DIR;
     opterr = 0;
     optind = 1;

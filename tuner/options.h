@@ -20,6 +20,7 @@ typedef struct tuner_options {
     size_t pick_count;
     const char *dtypes;   /* comma-separated; NULL: all */
     double budget_s;
+    double timeout_s;     /* for one candidate on the device */
     const char *device;   /* ordinal or UUID of a GPU; NULL: the first */
     int jobs;             /* 0: one a core */
     uint64_t seed;

@@ -72,7 +72,7 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
     tuner_device_context context = {s->g, s->device_name, s->scratch, options->seed};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     tuner_lab_init(&s->lab, &context, options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
-                   interrupted);
+                   options->timeout_s, interrupted);
     TS_TRY(look_for_device(s, err));
     TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
     return build_oracles(s, err);

@@ -47,7 +47,8 @@ local function emit(output, label, number, text)
     table.insert(output.lines, string.format("#line %d \"%s\"", number, label))
   end
   table.insert(output.lines, text)
-  output.file, output.line = label, number + 1
+  if continued then output.line = output.line + 1 -- one line further by the compiler's count, whatever ours is
+  else output.file, output.line = label, number + 1 end
 end
 
 -- Expands `path` (relative to a template root) into output; `roots` are searched in order.

@@ -1,221 +1,454 @@
-"""Tunesmith's kernels for Python: open a database, find a kernel, launch it on PyTorch tensors and PyTorch's stream.
+"""Tunesmith kernels from Python: find a tuned kernel, fill its args struct by name, launch it.
 
-    import torch, tunesmith
-    kernels = tunesmith.Kernels(tunesmith.Device("cuda"), "tunesmith.db")
-    gemv = kernels.find("gemv n=4096 k=1024 dtype=bf16 out=bf16 act=none")
-    gemv.launch(x=x, w=w, out=y, n=4096, k=1024, stream=torch.cuda.current_stream().cuda_stream)
+    import tunesmith
+    device = tunesmith.Device("cuda")                         # or "cpu", "auto", "cuda:1"
+    kernels = tunesmith.Kernels(device, "tunesmith.db")
+    gemv = kernels.find("gemv n=4096 k=1024 dtype=bf16 ...")
+    gemv.launch(x=x, w=w, out=out, n=4096, k=1024, ...)       # names of templates/gemv/args.h
 
-Nothing to build: ctypes over libtunesmith.so (looked for in TUNESMITH_LIB, beside this file, in build/, on the loader's
-path), DLPack for tensors. A tensor argument is anything with `__dlpack__`, a writable buffer (bytearray, array, ctypes
-array), an address as int, or None. Row pitches come from a tensor's strides unless given. Dtypes are checked.
+Needs libtunesmith.so and nothing else (Python 3.8 or later, ctypes). A tensor is anything with `__dlpack__`
+(PyTorch, CuPy, JAX, NumPy), on the CPU also anything with the buffer protocol (bytearray, array, ctypes), an
+address as an int, or None. Its dtype is checked. Where the kernel has a pitch for it and none is given, the
+pitch is the tensor's row stride. A launch on a GPU returns at once: keep the tensors alive until the stream
+has done the work. Errors are TunesmithError with the library's message.
 """
 import ctypes
 import json
 import os
-import pathlib
+import struct
+import weakref
 
-__all__ = ["Device", "Kernels", "Kernel", "TunesmithError"]
+__all__ = ["Device", "Kernels", "Kernel", "Call", "TunesmithError", "version"]
 
 
-class TunesmithError(RuntimeError):
-    """A failed call; the text is the library's message."""
+class TunesmithError(Exception):
+    """What went wrong, which object, and the next step; `status` is the library's name for the kind."""
+
+    def __init__(self, message, status="invalid argument"):
+        super().__init__(message)
+        self.status = status
+
+
+# ---- the library ----
 
 
 class _Err(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 1024)]
 
 
+_HANDLE = ctypes.c_void_p
+_TEXT = ctypes.c_char_p
+_OUT = ctypes.POINTER(ctypes.c_void_p)
+_ERR = ctypes.POINTER(_Err)
+
+_PROTOTYPES = {
+    "ts_version": (_TEXT, []),
+    "ts_status_name": (_TEXT, [ctypes.c_int]),
+    "ts_device_open": (ctypes.c_int, [_TEXT, ctypes.c_int, _OUT, _ERR]),
+    "ts_device_close": (None, [_HANDLE]),
+    "ts_device_name": (_TEXT, [_HANDLE]),
+    "ts_device_target": (_TEXT, [_HANDLE]),
+    "ts_kernels_open": (ctypes.c_int, [_HANDLE, _TEXT, _OUT, _ERR]),
+    "ts_kernels_close": (None, [_HANDLE]),
+    "ts_kernels_warning": (_TEXT, [_HANDLE, ctypes.c_size_t]),
+    "ts_kernel_find": (ctypes.c_int, [_HANDLE, _TEXT, _OUT, _ERR]),
+    "ts_kernel_variant": (_TEXT, [_HANDLE]),
+    "ts_kernel_launch_data": (_TEXT, [_HANDLE]),
+    "ts_kernel_workspace_bytes": (ctypes.c_size_t, [_HANDLE, ctypes.c_void_p]),
+    "ts_kernel_launch": (ctypes.c_int,
+                         [_HANDLE, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, _ERR]),
+}
+
+_library = None
+
+
+def _candidates():
+    """Where the library may be: the variable alone if set, beside this file, the source tree's build, the system."""
+    chosen = os.environ.get("TUNESMITH_LIB")
+    if chosen:
+        return [chosen]
+    here = os.path.dirname(os.path.abspath(__file__))
+    files = [os.path.join(here, "libtunesmith.so"),
+             os.path.join(here, "..", "..", "build", "libtunesmith.so")]
+    return [f for f in files if os.path.exists(f)] + ["libtunesmith.so.0"]
+
+
 def _load():
-    here = pathlib.Path(__file__).resolve().parent
-    places = [os.environ.get("TUNESMITH_LIB"), here / "libtunesmith.so", here.parents[1] / "build/libtunesmith.so"]
-    for place in places:
-        if place and os.path.exists(place):
-            return ctypes.CDLL(str(place))
+    global _library
+    if _library is not None:
+        return _library
+    names = _candidates()
     try:
-        return ctypes.CDLL("libtunesmith.so.0")
+        library = ctypes.CDLL(names[0])
     except OSError as error:
-        raise TunesmithError(f"libtunesmith.so not found: set TUNESMITH_LIB ({error})") from None
-
-
-_lib = _load()
-_P, _S = ctypes.c_void_p, ctypes.c_char_p
-for _name, _result, _arguments in (
-    ("ts_device_open", ctypes.c_int, [_S, ctypes.c_int, ctypes.POINTER(_P), ctypes.POINTER(_Err)]),
-    ("ts_device_close", None, [_P]),
-    ("ts_device_name", _S, [_P]),
-    ("ts_device_target", _S, [_P]),
-    ("ts_kernels_open", ctypes.c_int, [_P, _S, ctypes.POINTER(_P), ctypes.POINTER(_Err)]),
-    ("ts_kernels_close", None, [_P]),
-    ("ts_kernels_warning", _S, [_P, ctypes.c_size_t]),
-    ("ts_kernel_find", ctypes.c_int, [_P, _S, ctypes.POINTER(_P), ctypes.POINTER(_Err)]),
-    ("ts_kernel_variant", _S, [_P]),
-    ("ts_kernel_launch_data", _S, [_P]),
-    ("ts_kernel_workspace_bytes", ctypes.c_size_t, [_P, _P]),
-    ("ts_kernel_launch", ctypes.c_int, [_P, _P, _P, ctypes.c_size_t, ctypes.POINTER(_Err)]),
-):
-    getattr(_lib, _name).restype, getattr(_lib, _name).argtypes = _result, _arguments
+        raise TunesmithError("cannot load %s: %s; run make, or set TUNESMITH_LIB" % (names[0], error),
+                             "not found") from None
+    for name, (result, arguments) in _PROTOTYPES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    _library = library
+    return library
 
 
 def _call(function, *arguments):
+    """Calls a library function that returns a status and takes an error last."""
     err = _Err()
-    if function(*arguments, ctypes.byref(err)) != 0:
-        raise TunesmithError(err.message.decode())
+    status = function(*arguments, ctypes.byref(err))
+    if status:
+        name = _library.ts_status_name(status).decode()
+        raise TunesmithError(err.message.decode("utf-8", "replace") or name, name)
 
 
-# ---- DLPack: the one page of its ABI that a reader needs ----
+def _text(value):
+    return os.fsencode(value)
+
+
+def version():
+    """The version of the library in use, "0.1.0"."""
+    return _load().ts_version().decode()
+
+
+# ---- tensors ----
+
+
+class _DLDevice(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_int32), ("id", ctypes.c_int32)]
+
 
 class _DLTensor(ctypes.Structure):
-    _fields_ = [("data", _P), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32), ("ndim", ctypes.c_int32),
+    """DLTensor of dlpack.h; first member of the DLManagedTensor that a "dltensor" capsule points to."""
+    _fields_ = [("data", ctypes.c_void_p), ("device", _DLDevice), ("ndim", ctypes.c_int32),
                 ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
                 ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)),
                 ("byte_offset", ctypes.c_uint64)]
 
 
+class _PyBuffer(ctypes.Structure):
+    """Py_buffer of the C API."""
+    _fields_ = [("buf", ctypes.c_void_p), ("obj", ctypes.py_object), ("len", ctypes.c_ssize_t),
+                ("itemsize", ctypes.c_ssize_t), ("readonly", ctypes.c_int), ("ndim", ctypes.c_int),
+                ("format", ctypes.c_char_p), ("shape", ctypes.POINTER(ctypes.c_ssize_t)),
+                ("strides", ctypes.POINTER(ctypes.c_ssize_t)),
+                ("suboffsets", ctypes.POINTER(ctypes.c_ssize_t)), ("internal", ctypes.c_void_p)]
+
+
 _capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.restype, _capsule_pointer.argtypes = _P, [ctypes.py_object, _S]
-_DTYPES = {(2, 32): "fp32", (2, 16): "fp16", (4, 16): "bf16", (0, 32): "int32"}  # (DLPack type code, bits)
-_DLPACK_CPU = 1
+_capsule_pointer.restype = ctypes.c_void_p
+_capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
+_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int]
+_release_buffer = ctypes.pythonapi.PyBuffer_Release
+_release_buffer.argtypes = [ctypes.POINTER(_PyBuffer)]
+_BUFFER_READ, _BUFFER_WRITE = 0x11C, 0x11D  # PyBUF_FULL_RO, PyBUF_FULL
+
+_DL_CPU, _DL_CUDA, _DL_CUDA_HOST, _DL_CUDA_MANAGED = 1, 2, 3, 13
+_DL_NAMES = {_DL_CPU: "the CPU", _DL_CUDA: "a CUDA device"}
+_DL_DTYPES = {(2, 32): "fp32", (2, 16): "fp16", (4, 16): "bf16", (0, 32): "int32", (2, 64): "fp64",
+              (0, 64): "int64", (0, 16): "int16", (0, 8): "int8", (1, 8): "uint8", (6, 8): "bool"}
+# Buffers know no bf16: 16-bit integers and plain bytes are taken as whatever the kernel wants.
+_BUFFER_DTYPES = {("f", 4): ("fp32",), ("e", 2): ("fp16",), ("i", 4): ("int32",), ("l", 4): ("int32",),
+                  ("h", 2): ("fp16", "bf16"), ("H", 2): ("fp16", "bf16"),
+                  ("B", 1): None, ("b", 1): None, ("c", 1): None}
+_DTYPE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "int32": 4}
 
 
-class _View:
-    """Address, dtype, row pitch and device of one argument. The capsule stays with its owner: it is never renamed, so
-    its own destructor releases it when this function returns, and the caller's tensor keeps the memory alive."""
+class _BufferView:
+    """An exported buffer, given back when this object goes."""
 
-    def __init__(self, value):
-        # stream=-1: no synchronisation by the producer; order is the caller's choice of stream.
-        try:
-            capsule = value.__dlpack__(stream=-1)
-        except (TypeError, ValueError, AssertionError, RuntimeError):
-            capsule = value.__dlpack__()
-        tensor = ctypes.cast(_capsule_pointer(capsule, b"dltensor"), ctypes.POINTER(_DLTensor)).contents
-        self.address = (tensor.data or 0) + tensor.byte_offset
-        self.dtype = _DTYPES.get((tensor.code, tensor.bits))
-        self.on_cpu = tensor.device_type == _DLPACK_CPU
+    def __init__(self, value, writable):
+        self.raw = None
+        raw = _PyBuffer()
+        _get_buffer(value, ctypes.byref(raw), _BUFFER_WRITE if writable else _BUFFER_READ)
+        self.raw = raw
+
+    def __del__(self):
+        if self.raw is not None:
+            _release_buffer(ctypes.byref(self.raw))
+
+
+def _dense_strides(shape):
+    strides, step = [], 1
+    for extent in reversed(shape):
+        strides.append(step)
+        step *= extent
+    return strides[::-1]
+
+
+def _row_pitch(name, shape, strides, pitched):
+    """Elements from row to row, all leading dimensions taken as rows; refuses what is not laid out so."""
+    if not shape or 0 in shape:
+        return shape[-1] if shape else 1
+    if shape[-1] > 1 and strides[-1] != 1:
+        raise TunesmithError("%s: elements of a row must be contiguous, their stride is %d" % (name, strides[-1]))
+    pitch = strides[-2] if len(shape) > 1 else shape[-1]
+    if not pitched and len(shape) > 1 and shape[-2] > 1 and pitch != shape[-1]:
+        raise TunesmithError("%s: must be contiguous, this kernel has no pitch for it" % name)
+    for i in range(len(shape) - 2):
+        if shape[i] > 1 and strides[i] != shape[i + 1] * strides[i + 1]:
+            raise TunesmithError("%s: leading dimensions do not flatten into equally spaced rows" % name)
+    return pitch
+
+
+class _TensorRule:
+    """What the launch data says about one pointer member: how a value becomes an address and a pitch."""
+
+    def __init__(self, entry, on_gpu, ordinal):
+        self.name = entry["name"]
+        self.dtype = entry.get("dtype")
+        self.pitch = entry.get("pitch") or None
+        self.optional = entry.get("optional", False)
+        self.written = entry.get("direction", "inout") != "in"
+        self.on_gpu = on_gpu
+        self.ordinal = ordinal
+
+    def resolve(self, value, keep):
+        """(address, pitch or None); appends to `keep` what must live as long as the address is used."""
+        if value is None:
+            return 0, 0
+        if isinstance(value, int):
+            return value, None
+        if hasattr(value, "__dlpack__"):
+            try:
+                return self._from_dlpack(value, keep)
+            except BufferError:  # NumPy exports read-only arrays only as buffers
+                if self.on_gpu:
+                    raise
+        return self._from_buffer(value, keep)
+
+    def _check_dtype(self, dtype):
+        if self.dtype and dtype != self.dtype:
+            raise TunesmithError("%s: is %s, this kernel wants %s" % (self.name, dtype, self.dtype))
+
+    def _check_place(self, device):
+        fine = (_DL_CUDA, _DL_CUDA_HOST, _DL_CUDA_MANAGED) if self.on_gpu else (_DL_CPU, _DL_CUDA_HOST)
+        if device.type not in fine:
+            raise TunesmithError("%s: is on %s, the kernel runs on %s" % (
+                self.name, _DL_NAMES.get(device.type, "device type %d" % device.type),
+                _DL_NAMES[_DL_CUDA if self.on_gpu else _DL_CPU]))
+        if device.type == _DL_CUDA and self.ordinal is not None and device.id != self.ordinal:
+            raise TunesmithError("%s: is on GPU %d, the kernel on GPU %d" % (self.name, device.id, self.ordinal))
+
+    def _from_dlpack(self, value, keep):
+        # -1: no synchronisation between streams, which is the caller's. The capsule stays unconsumed: it is
+        # only read, and its own destructor gives the tensor back.
+        capsule = value.__dlpack__(stream=-1) if self.on_gpu else value.__dlpack__()
+        tensor = _DLTensor.from_address(_capsule_pointer(capsule, b"dltensor"))
+        keep.append(capsule)
+        self._check_place(tensor.device)
+        dtype = _DL_DTYPES.get((tensor.code, tensor.bits)) if tensor.lanes == 1 else None
+        self._check_dtype(dtype or "of DLPack type %d, %d bits, %d lanes" % (tensor.code, tensor.bits, tensor.lanes))
         shape = tensor.shape[:tensor.ndim]
-        strides = tensor.strides[:tensor.ndim] if tensor.strides else None
-        self.contiguous_columns = not strides or shape[-1] == 1 or strides[-1] == 1
-        self.pitch = strides[-2] if strides and tensor.ndim > 1 else (shape[-1] if shape else 1)
+        strides = tensor.strides[:tensor.ndim] if tensor.strides else _dense_strides(shape)
+        return ((tensor.data or 0) + tensor.byte_offset,
+                _row_pitch(self.name, shape, strides, self.pitch is not None))
+
+    def _from_buffer(self, value, keep):
+        if self.on_gpu:
+            raise TunesmithError("%s: a GPU kernel takes DLPack tensors or addresses, not %s" % (
+                self.name, type(value).__name__))
+        try:
+            view = _BufferView(value, self.written)
+        except (BufferError, TypeError) as error:
+            raise TunesmithError("%s: %s" % (self.name, error)) from None
+        keep.append(view)
+        raw = view.raw
+        kind = (raw.format or b"B").decode().lstrip("@=<")
+        known = _BUFFER_DTYPES.get((kind, raw.itemsize), ())
+        if known is not None and self.dtype not in known:
+            self._check_dtype("of buffer format '%s'" % kind)
+        shape = raw.shape[:raw.ndim] if raw.ndim else []
+        strides = [s // raw.itemsize for s in raw.strides[:raw.ndim]] if raw.strides else _dense_strides(shape)
+        pitch = _row_pitch(self.name, shape, strides, self.pitch is not None)
+        if known is None:
+            pitch //= _DTYPE_BYTES.get(self.dtype, 1)
+        return raw.buf or 0, pitch
 
 
-def _address_of_buffer(value):
-    view = memoryview(value)
-    if view.readonly:
-        raise TunesmithError("a buffer argument must be writable (bytearray, array.array or a ctypes array)")
-    return ctypes.addressof(ctypes.c_char.from_buffer(value)) if view.nbytes else 0
-
-
-_C_TYPES = {"ptr": _P, "i32": ctypes.c_int32, "i64": ctypes.c_int64, "u32": ctypes.c_uint32, "f32": ctypes.c_float}
+# ---- public classes ----
 
 
 class Device:
-    """A GPU ("cuda", "cuda:1"), the CPU ("cpu"), or "auto"."""
+    """"cpu", "cuda", "cuda:1", "cuda:UUID" or "auto"; `threads` is for the CPU, 0 means one a core."""
 
     def __init__(self, name="auto", threads=0):
-        self._handle = _P()
-        _call(_lib.ts_device_open, name.encode(), threads, ctypes.byref(self._handle))
-        self.name = _lib.ts_device_name(self._handle).decode()
-        self.target = _lib.ts_device_target(self._handle).decode()
+        self._handle = None
+        self._users = weakref.WeakSet()
+        library = _load()
+        handle = ctypes.c_void_p()
+        _call(library.ts_device_open, _text(name), threads, ctypes.byref(handle))
+        self._handle = handle
+        self.name = library.ts_device_name(handle).decode("utf-8", "replace")
+        self.target = library.ts_device_target(handle).decode()
+        self.is_gpu = self.target.startswith("sm_")
+        which = name[5:] if name.startswith("cuda:") else "0"
+        self._ordinal = int(which) if which.isdigit() else None
+
+    def close(self):
+        """Closes the device and first every Kernels that uses it."""
+        for user in list(self._users):
+            user.close()
+        handle, self._handle = self._handle, None
+        if handle:
+            _library.ts_device_close(handle)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
 
     def __del__(self):
         if getattr(self, "_handle", None):
-            _lib.ts_device_close(self._handle)
+            self.close()
+
+    def __repr__(self):
+        return "<tunesmith.Device %s, %s>" % (self.name, self.target)
 
 
 class Kernels:
-    """A database opened for a device; `path` None looks in the usual places."""
+    """A database opened for one device. `path` None: TUNESMITH_DB, the user's data folder, the system's."""
 
     def __init__(self, device, path=None):
-        self.device, self._handle = device, _P()
-        _call(_lib.ts_kernels_open, device._handle, os.fspath(path).encode() if path else None, ctypes.byref(self._handle))
+        self._handle = None
+        if not device._handle:
+            raise TunesmithError("the device is closed")
+        handle = ctypes.c_void_p()
+        _call(_library.ts_kernels_open, device._handle, None if path is None else _text(path), ctypes.byref(handle))
+        self._handle = handle
+        self.device = device
+        device._users.add(self)
 
     def find(self, problem):
-        """The best kernel for "family field=value ..."."""
-        handle = _P()
-        _call(_lib.ts_kernel_find, self._handle, problem.encode(), ctypes.byref(handle))
-        return Kernel(self, handle)
+        """The best Kernel for "family field=value ..."; all fields of the family, in any order."""
+        kernel = ctypes.c_void_p()
+        _call(_library.ts_kernel_find, self._open_handle(), _text(problem), ctypes.byref(kernel))
+        return Kernel(self, kernel)
 
     @property
     def warnings(self):
-        """What was noticed at open and find, oldest first."""
-        texts, i = [], 0
-        while (text := _lib.ts_kernels_warning(self._handle, i)) is not None:
-            texts.append(text.decode())
-            i += 1
-        return texts
+        """What was noticed at open and find: rows skipped, kernels tuned for another device."""
+        handle, found = self._open_handle(), []
+        while True:
+            text = _library.ts_kernels_warning(handle, len(found))
+            if text is None:
+                return found
+            found.append(text.decode("utf-8", "replace"))
+
+    def close(self):
+        """Unloads the kernels; nothing of them may still run."""
+        handle, self._handle = self._handle, None
+        if handle:
+            _library.ts_kernels_close(handle)
+
+    def _open_handle(self):
+        if not self._handle:
+            raise TunesmithError("the kernels are closed")
+        return self._handle
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
 
     def __del__(self):
         if getattr(self, "_handle", None):
-            _lib.ts_kernels_close(self._handle)
+            self.close()
 
 
 class Kernel:
-    """One kernel. `variant` names it; `members` are the names that launch() takes."""
+    """One loaded kernel. `launch_data` is its description (templates/README.md) as a dict."""
+
+    _PACK = {"ptr": "=Q", "i32": "=i", "i64": "=q", "u32": "=I", "f32": "=f"}
 
     def __init__(self, kernels, handle):
-        self._kernels, self._handle = kernels, handle  # keeps the database open
-        self.variant = _lib.ts_kernel_variant(handle).decode()
-        self.launch_data = json.loads(_lib.ts_kernel_launch_data(handle).decode())
-        self._struct = type("args", (ctypes.Structure,), {
-            "_fields_": [(m["name"], _C_TYPES[m["type"]]) for m in self.launch_data["args"]]})
+        self._kernels = kernels
+        self._handle = handle
+        self.variant = _library.ts_kernel_variant(handle).decode()
+        self.launch_data = json.loads(_library.ts_kernel_launch_data(handle).decode())
+        device = kernels.device
+        tensors = {entry["name"]: entry for entry in self.launch_data["tensors"]}
+        self._args_bytes = self.launch_data["args_bytes"]
+        self._rules, self._scalars = [], []
         for member in self.launch_data["args"]:
-            if getattr(self._struct, member["name"]).offset != member["offset"]:
-                raise TunesmithError(f"{self.variant}: this Python lays out args differently from the kernel")
-        if ctypes.sizeof(self._struct) != self.launch_data["args_bytes"]:
-            raise TunesmithError(f"{self.variant}: args struct is {ctypes.sizeof(self._struct)} bytes here, "
-                                 f"{self.launch_data['args_bytes']} in the kernel")
-        self._types = {m["name"]: m["type"] for m in self.launch_data["args"]}
-        self._tensors = {t["name"]: t for t in self.launch_data["tensors"]}
-        self.members = list(self._types)
-
-    def _set_tensor(self, args, name, value, given):
-        tensor = self._tensors.get(name)
-        if value is None or isinstance(value, int):
-            setattr(args, name, value)
-        elif hasattr(value, "__dlpack__"):
-            view = _View(value)
-            if tensor and view.dtype != tensor["dtype"]:
-                raise TunesmithError(f"{self.variant}: {name} is {view.dtype}, the kernel takes {tensor['dtype']}")
-            if view.on_cpu != self._kernels.device.target.startswith("cpu"):
-                raise TunesmithError(f"{self.variant}: {name} does not lie on {self._kernels.device.name}")
-            if not view.contiguous_columns:
-                raise TunesmithError(f"{self.variant}: the last dimension of {name} must be contiguous")
-            setattr(args, name, view.address)
-            if tensor and tensor["pitch"] and tensor["pitch"] not in given:
-                setattr(args, tensor["pitch"], view.pitch)
-        else:
-            setattr(args, name, _address_of_buffer(value))
-
-    def args(self, **values):
-        """The filled args struct; tensors must outlive the work. Members that are not given are 0."""
-        args = self._struct()
-        for name, value in values.items():
-            kind = self._types.get(name)
-            if kind is None:
-                raise TunesmithError(f"{self.variant}: no argument '{name}'; it takes {', '.join(self.members)}")
-            if kind == "ptr":
-                self._set_tensor(args, name, value, values)
+            pack, offset = struct.Struct(self._PACK[member["type"]]), member["offset"]
+            if member["type"] == "ptr":
+                entry = tensors.get(member["name"], {"name": member["name"], "optional": True})
+                self._rules.append((_TensorRule(entry, device.is_gpu, device._ordinal), pack, offset))
             else:
-                setattr(args, name, value)
-        for name in self.launch_data["extents"]:
-            if name not in values:
-                raise TunesmithError(f"{self.variant}: the extent '{name}' is missing")
-        for name, tensor in self._tensors.items():
-            if not tensor["optional"] and values.get(name) is None:
-                raise TunesmithError(f"{self.variant}: the tensor '{name}' is missing")
-        return args
+                self._scalars.append((member["name"], pack, offset))
+        self._pitch_of = {rule.pitch: rule.name for rule, _, _ in self._rules if rule.pitch}
+        self._names = {rule.name for rule, _, _ in self._rules} | {name for name, _, _ in self._scalars}
 
-    def workspace_bytes(self, args):
-        """Bytes that args.workspace must point to."""
-        return _lib.ts_kernel_workspace_bytes(self._handle, ctypes.byref(args))
+    def prepare(self, **args):
+        """Checks the arguments and fills the struct once; the Call can be launched many times. Keywords are
+        the members of the family's args.h. Optional tensors and pitches of given tensors may be left out."""
+        unknown = args.keys() - self._names
+        if unknown:
+            raise TunesmithError("%s has no argument %s; it takes %s" % (
+                self.variant, ", ".join(sorted(unknown)), ", ".join(sorted(self._names))))
+        data, keep, pitches = ctypes.create_string_buffer(self._args_bytes), [], {}
+        for rule, pack, offset in self._rules:
+            value = args.get(rule.name)
+            if value is None and not rule.optional:
+                raise TunesmithError("%s: the tensor %s is missing" % (self.variant, rule.name))
+            address, pitch = rule.resolve(value, keep)
+            pack.pack_into(data, offset, address)
+            if rule.pitch and pitch is not None:
+                pitches[rule.pitch] = pitch
+        for name, pack, offset in self._scalars:
+            value = args.get(name, pitches.get(name))
+            if value is None:
+                hint = " (%s is an address)" % self._pitch_of[name] if name in self._pitch_of else ""
+                raise TunesmithError("%s: the argument %s is missing%s" % (self.variant, name, hint))
+            try:
+                pack.pack_into(data, offset, value)
+            except (struct.error, OverflowError) as error:
+                raise TunesmithError("%s: %s=%r: %s" % (self.variant, name, value, error)) from None
+        call = Call(self, data, keep)
+        if args.get("workspace") is None:
+            call._provide_workspace()
+        return call
 
-    def run(self, args, stream=None):
-        """Launches a struct made by args(): the cheap way to launch again and again."""
-        _call(_lib.ts_kernel_launch, self._handle, stream or None, ctypes.byref(args), ctypes.sizeof(args))
+    def launch(self, stream=None, **args):
+        """prepare and launch. `stream`: an address, an object with `cuda_stream` (torch.cuda.Stream), or None
+        for the default stream; on the CPU the work is done on return."""
+        self.prepare(**args).launch(stream)
 
-    def launch(self, stream=None, **values):
-        """args() and run() in one. A kernel that wants workspace is given it as `workspace=`."""
-        args = self.args(**values)
-        need = self.workspace_bytes(args)
-        if need and not args.workspace:
-            raise TunesmithError(f"{self.variant}: pass workspace= of at least {need} bytes")
-        self.run(args, stream)
+    def workspace_bytes(self, **args):
+        """Bytes that `workspace` must have for these extents; tensors may be left out."""
+        data = ctypes.create_string_buffer(self._args_bytes)
+        for name, pack, offset in self._scalars:
+            if name in args:
+                pack.pack_into(data, offset, args[name])
+        self._kernels._open_handle()
+        return _library.ts_kernel_workspace_bytes(self._handle, data)
+
+    def __repr__(self):
+        return "<tunesmith.Kernel %s>" % self.variant
+
+
+class Call:
+    """A kernel with its arguments filled in. Holds the tensors it was given until it goes itself."""
+
+    def __init__(self, kernel, data, keep):
+        self._kernel, self._data, self._keep = kernel, data, keep
+
+    def _provide_workspace(self):
+        kernel = self._kernel
+        kernel._kernels._open_handle()
+        needed = _library.ts_kernel_workspace_bytes(kernel._handle, self._data)
+        if needed == 0:
+            return
+        if kernel._kernels.device.is_gpu:
+            raise TunesmithError("%s: needs workspace=, a tensor of %d bytes on the GPU" % (kernel.variant, needed))
+        memory = ctypes.create_string_buffer(needed + 63)
+        self._keep.append(memory)
+        struct.pack_into("=Q", self._data, 0, (ctypes.addressof(memory) + 63) & ~63)  # always the first member
+
+    def launch(self, stream=None):
+        """Launches on the stream; see Kernel.launch."""
+        kernel = self._kernel
+        kernel._kernels._open_handle()
+        _call(_library.ts_kernel_launch, kernel._handle, getattr(stream, "cuda_stream", stream), self._data,
+              kernel._args_bytes)

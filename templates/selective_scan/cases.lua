@@ -1,7 +1,8 @@
 -- A case of `verify` runs for every specialization; the oracle costs about 15 ns a state and step, so they are small.
-local slow = { delta = { "uniform", "softplus == 1 and -7 or 1e-3", "softplus == 1 and -6.5 or 1.5e-3" },
-               dt_bias = { "uniform", 0, 0 }, A = { "uniform", -2, -0.5 } }
-local large = { delta = { "uniform", "softplus == 1 and -30 or 0", 30 } }
+-- Step sizes through softplus or as they are: about 1e-3, and up to 30.
+local slow = { delta = { "uniform", "1e-3-7*softplus", "1.5e-3-6.5*softplus" }, dt_bias = { "uniform", 0, 0 },
+               A = { "uniform", -2, -0.5 } }
+local large = { delta = { "uniform", "-30*softplus", 30 } }
 
 return {
   verify = {
