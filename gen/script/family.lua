@@ -108,6 +108,17 @@ local function value_list(list, label, what)
   return values, nil, nil, index
 end
 
+local function check_default(field, where)
+  if field.default == nil then return end
+  local low, high = field.low or 0, field.high or 0x7fffffff -- an extent is an int32_t
+  local ok = field.index and field.index[field.default]
+  if not field.index then
+    local whole = math.tointeger(field.default)
+    ok = whole and whole >= low and whole <= high
+  end
+  if not ok then error(where .. ": default " .. tostring(field.default) .. " is not among its values", 0) end
+end
+
 local function load_fields(family, list)
   for i, field in ipairs(need(list, "table", family.label, "fields")) do
     local what = "fields[" .. i .. "]"
@@ -124,6 +135,7 @@ local function load_fields(family, list)
     else
       error(family.label .. ": " .. what .. " must be \"extent\" or \"spec\"", 0)
     end
+    check_default(entry, family.label .. ": " .. what .. " " .. name)
     family.fields[i], family.field[name] = entry, entry
   end
 end
