@@ -41,7 +41,8 @@ static void missing_file(void **state) {
     check_refused(in_scratch("no/folder.db"), TS_STATUS_NOT_FOUND, "no database at");
     assert_int_not_equal(access(in_scratch("none.db"), F_OK), 0); /* looking did not make it */
     db_writer *w = NULL;
-    CHECK_FAILS(db_writer_open(in_scratch("no/folder.db"), &w, &err), TS_STATUS_IO, "no such folder");
+    CHECK_FAILS(db_writer_open(in_scratch("no/folder.db"), &w, &err), TS_STATUS_IO,
+                "no such folder");
 }
 
 static void empty_file(void **state) {
@@ -273,8 +274,22 @@ static void truncated_files_are_refused_or_warned_of(void **state) {
     db_image clean = {0};
     CHECK_OK(db_image_load(path, NULL, &clean, &err));
     ts_buf bytes = read_file(path);
-    const size_t sizes[] = {1,    15,   16,   99,  100, 511, 512, 1024, 4095, 4096,
-                            4097, 8192, 8193, bytes.bytes / 2, bytes.bytes - 4096, bytes.bytes - 1};
+    const size_t sizes[] = {1,
+                            15,
+                            16,
+                            99,
+                            100,
+                            511,
+                            512,
+                            1024,
+                            4095,
+                            4096,
+                            4097,
+                            8192,
+                            8193,
+                            bytes.bytes / 2,
+                            bytes.bytes - 4096,
+                            bytes.bytes - 1};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         CHECK_OK(ts_file_write(damaged, bytes.data, sizes[i], &err));
         db_image image = {0};

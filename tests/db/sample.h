@@ -21,19 +21,19 @@
 #define UNUSED __attribute__((unused))
 
 /* Fails the test with the message of a call that should have worked. */
-#define CHECK_OK(call)                                              \
-    do {                                                            \
-        ts_err err = {0};                                           \
-        if ((call) != TS_STATUS_OK) fail_msg("%s", err.message);    \
+#define CHECK_OK(call)                                           \
+    do {                                                         \
+        ts_err err = {0};                                        \
+        if ((call) != TS_STATUS_OK) fail_msg("%s", err.message); \
     } while (0)
 
 /* The call fails with `status_` and its message holds `text`. The call names its error `err`. */
-#define CHECK_FAILS(call, status_, text)                                                     \
-    do {                                                                                     \
-        ts_err err = {0};                                                                    \
-        assert_int_equal((call), status_);                                                   \
-        assert_int_equal(err.status, status_);                                               \
-        if (!strstr(err.message, text)) fail_msg("no \"%s\" in: %s", text, err.message);     \
+#define CHECK_FAILS(call, status_, text)                                                 \
+    do {                                                                                 \
+        ts_err err = {0};                                                                \
+        assert_int_equal((call), status_);                                               \
+        assert_int_equal(err.status, status_);                                           \
+        if (!strstr(err.message, text)) fail_msg("no \"%s\" in: %s", text, err.message); \
     } while (0)
 
 /* ---- scratch folder: one a test, made and removed by the fixture ---- */
@@ -188,9 +188,9 @@ UNUSED static bool same_kernel(const db_kernel *a, const db_kernel *b) {
 }
 
 UNUSED static bool same_winner(const db_winner *a, const db_winner *b) {
-    const char *const left[] = {a->problem,     a->target,      a->variant, a->evidence,
+    const char *const left[] = {a->problem,     a->target,      a->variant,  a->evidence,
                                 a->family_hash, a->oracle_hash, a->compiler, a->verdict};
-    const char *const right[] = {b->problem,     b->target,      b->variant, b->evidence,
+    const char *const right[] = {b->problem,     b->target,      b->variant,  b->evidence,
                                  b->family_hash, b->oracle_hash, b->compiler, b->verdict};
     for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
         if (strcmp(left[i], right[i]) != 0) return false;

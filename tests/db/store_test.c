@@ -94,7 +94,8 @@ static void writer_reads_back_kernel_and_winner(void **state) {
     assert_true(same_winner(&winner, &winner_back));
     assert_int_equal(winner_back.kernel_id, id);
 
-    CHECK_FAILS(db_read_kernel(w, id + 1, &arena, &kernel_back, &err), TS_STATUS_NOT_FOUND, "kernel 2");
+    CHECK_FAILS(db_read_kernel(w, id + 1, &arena, &kernel_back, &err), TS_STATUS_NOT_FOUND,
+                "kernel 2");
     CHECK_FAILS(db_read_winner(w, "none", "sm_90a", "NVIDIA H200", &arena, &winner_back, &err),
                 TS_STATUS_NOT_FOUND, "none");
     CHECK_FAILS(db_read_winner(w, winner.problem, "sm_80", "NVIDIA H200", &arena, &winner_back, &err),
@@ -222,7 +223,7 @@ static void measured_is_never_replaced_by_predicted(void **state) {
         const char *evidence, *driver;
         double time_us, expected_us;
     } steps[] = {
-        {"predicted", "1", 9, 9}, {"predicted", "1", 8, 8}, {"measured", "1", 20, 20},
+        {"predicted", "1", 9, 9},  {"predicted", "1", 8, 8},  {"measured", "1", 20, 20},
         {"predicted", "1", 1, 20}, {"predicted", "2", 1, 20}, {"measured", "2", 30, 30},
         {"measured", "2", 15, 15},
     };
