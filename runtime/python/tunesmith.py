@@ -125,7 +125,7 @@ class _DLTensor(ctypes.Structure):
 
 class _PyBuffer(ctypes.Structure):
     """Py_buffer of the C API."""
-    _fields_ = [("buf", ctypes.c_void_p), ("obj", ctypes.py_object), ("len", ctypes.c_ssize_t),
+    _fields_ = [("buf", ctypes.c_void_p), ("obj", ctypes.c_void_p), ("len", ctypes.c_ssize_t),
                 ("itemsize", ctypes.c_ssize_t), ("readonly", ctypes.c_int), ("ndim", ctypes.c_int),
                 ("format", ctypes.c_char_p), ("shape", ctypes.POINTER(ctypes.c_ssize_t)),
                 ("strides", ctypes.POINTER(ctypes.c_ssize_t)),
@@ -175,18 +175,20 @@ def _dense_strides(shape):
 
 
 def _row_pitch(name, shape, strides, pitched):
-    """Elements from row to row, all leading dimensions taken as rows; refuses what is not laid out so."""
-    if not shape or 0 in shape:
-        return shape[-1] if shape else 1
+    """Elements from row to row, all leading dimensions taken as rows; None for a tensor that has no rows.
+    Refuses what is not laid out so."""
+    if 0 in shape or not shape:
+        return None
     if shape[-1] > 1 and strides[-1] != 1:
         raise TunesmithError("%s: elements of a row must be contiguous, their stride is %d" % (name, strides[-1]))
-    pitch = strides[-2] if len(shape) > 1 else shape[-1]
-    if not pitched and len(shape) > 1 and shape[-2] > 1 and pitch != shape[-1]:
-        raise TunesmithError("%s: must be contiguous, this kernel has no pitch for it" % name)
     for i in range(len(shape) - 2):
         if shape[i] > 1 and strides[i] != shape[i + 1] * strides[i + 1]:
             raise TunesmithError("%s: leading dimensions do not flatten into equally spaced rows" % name)
-    return pitch
+    if len(shape) < 2:
+        return None
+    if not pitched and shape[-2] > 1 and strides[-2] != shape[-1]:
+        raise TunesmithError("%s: must be contiguous, this kernel has no pitch for it" % name)
+    return strides[-2]
 
 
 class _TensorRule:
@@ -259,7 +261,7 @@ class _TensorRule:
         shape = raw.shape[:raw.ndim] if raw.ndim else []
         strides = [s // raw.itemsize for s in raw.strides[:raw.ndim]] if raw.strides else _dense_strides(shape)
         pitch = _row_pitch(self.name, shape, strides, self.pitch is not None)
-        if known is None:
+        if known is None and pitch is not None:  # bytes: rows are counted in elements all the same
             pitch //= _DTYPE_BYTES.get(self.dtype, 1)
         return raw.buf or 0, pitch
 
@@ -399,7 +401,7 @@ class Kernel:
         for name, pack, offset in self._scalars:
             value = args.get(name, pitches.get(name))
             if value is None:
-                hint = " (%s is an address)" % self._pitch_of[name] if name in self._pitch_of else ""
+                hint = " (%s does not tell it)" % self._pitch_of[name] if name in self._pitch_of else ""
                 raise TunesmithError("%s: the argument %s is missing%s" % (self.variant, name, hint))
             try:
                 pack.pack_into(data, offset, value)

@@ -78,4 +78,15 @@ static inline void check_close(const char *what, const float *a, const float *b,
     if (d > bound) fail_msg("%s: differs by %g, %g is allowed", what, d, bound);
 }
 
+/* What two ways of computing the same sequence may differ by: 1e-5 of a logit's size. The largest
+ * logits here are near 40, where neighbouring floats are 4e-6 apart. */
+static inline void check_same(const char *what, const float *a, const float *b, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+        if (!(d <= 1e-5 * fmax(1, fabs((double)b[i])))) {
+            fail_msg("%s: value %zu is %.7g, not %.7g", what, i, (double)a[i], (double)b[i]);
+        }
+    }
+}
+
 #endif

@@ -1,0 +1,333 @@
+/* device_cuda.c against the fake driver of fake_cuda.c: what is called, in which context and capture mode,
+ * with which numbers, and what the errors say. What only a GPU can show is tests/gpu's.
+ *
+ * The fake is loaded first under the soname libcuda.so.1, so the runtime's own dlopen finds it.
+ */
+#include "fake_cuda.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "runtime/device_cuda.h"
+#include "runtime/kernel.h"
+
+static fake_state *fake;
+static ts_device *device;
+static const rt_device_ops *ops;
+
+static int load_fake(void **state) {
+    (void)state;
+    char folder[] = "/tmp/tunesmith-fake-XXXXXX", library[64], command[1024];
+    if (!mkdtemp(folder)) return 1;
+    snprintf(library, sizeof library, "%s/libcuda.so.1", folder);
+    snprintf(command, sizeof command,
+             "cc -std=gnu17 -shared -fPIC -I%s/.. -Wl,-soname,libcuda.so.1 %s/../tests/runtime/fake_cuda.c -o %s",
+             TS_TEMPLATES_DIR, TS_TEMPLATES_DIR, library);
+    void *handle = system(command) == 0 ? dlopen(library, RTLD_NOW | RTLD_GLOBAL) : NULL;
+    fake = handle ? dlsym(handle, "fake") : NULL;
+    unlink(library);
+    rmdir(folder);
+    return !fake;
+}
+
+static int open_device(void **state) {
+    (void)state;
+    if (ts_device_open("cuda:1", 0, &device, NULL) != TS_STATUS_OK) return 1;
+    ops = device->ops;
+    return 0;
+}
+
+/* Every test must leave nothing behind. */
+static int close_device(void **state) {
+    (void)state;
+    ts_device_close(device);
+    return fake->contexts || fake->streams || fake->events || fake->modules || fake->graphs || fake->allocations;
+}
+
+#define OK(call) assert_int_equal(call, TS_STATUS_OK)
+
+static void describes_the_device(void **state) {
+    (void)state;
+    const rt_device_info *info = &device->info;
+    assert_string_equal(ts_device_name(device), "Fake GPU 1");
+    assert_string_equal(ts_device_target(device), "sm_90a");
+    assert_int_equal(info->compute_capability, 90);
+    assert_int_equal(info->sm_count, 133);
+    assert_int_equal(info->l2_bytes, 50 << 20);
+    assert_int_equal(info->memory_bytes, 1 << 20);
+    assert_int_equal(info->driver_version, 13000);
+    assert_false(info->is_cpu);
+    assert_string_equal(device->targets[0], "sm_90a");
+    assert_string_equal(device->targets[1], "sm_90");
+    assert_null(device->targets[2]);
+    assert_int_equal(rt_cuda_count(), 2);
+    assert_int_equal(fake->contexts, 1);
+}
+
+static void loadable_targets(void **state) {
+    (void)state;
+    static const struct {
+        int cc;
+        const char *targets;
+    } cases[] = {
+        { 75, "sm_75 sm_70" },          { 80, "sm_80" },
+        { 86, "sm_86 sm_80" },          { 89, "sm_89 sm_86 sm_80" },
+        { 87, "sm_87 sm_86 sm_80" },    { 90, "sm_90a sm_90" },
+        { 100, "sm_100a sm_100" },      { 103, "sm_103 sm_100" },
+        { 120, "sm_120" },              { 121, "sm_121 sm_120" },
+        { 130, "sm_130" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char names[RT_CUDA_MAX_TARGETS][16], line[200] = "";
+        int count = rt_cuda_targets(cases[i].cc, names);
+        for (int t = 0; t < count; t++) {
+            if (t) strcat(line, " ");
+            strcat(line, names[t]);
+        }
+        assert_string_equal(line, cases[i].targets);
+    }
+}
+
+static void finds_devices(void **state) {
+    (void)state;
+    ts_device *other = NULL;
+    ts_err err;
+    OK(ts_device_open("auto", 0, &other, NULL));
+    assert_string_equal(ts_device_name(other), "Fake GPU 0");
+    ts_device_close(other);
+    OK(ts_device_open("cuda:GPU-a0a1a2a3-a4a5-a6a7-b1b1-b1b1b1b1b1b1", 0, &other, NULL));
+    assert_string_equal(ts_device_name(other), "Fake GPU 1");
+    ts_device_close(other);
+    OK(ts_device_open("cuda:GPU-A0A1A2A3A4A5A6A7B0", 0, &other, NULL));
+    assert_string_equal(ts_device_name(other), "Fake GPU 0");
+    ts_device_close(other);
+    assert_int_equal(ts_device_open("cuda:GPU-a0", 0, &other, &err), TS_STATUS_NO_DEVICE);
+    assert_non_null(strstr(err.message, "2 GPUs match"));
+    assert_int_equal(ts_device_open("cuda:GPU-77", 0, &other, &err), TS_STATUS_NO_DEVICE);
+    assert_non_null(strstr(err.message, "GPU-a0a1a2a3a4a5a6a7b0b0b0b0b0b0b0b0"));
+    assert_int_equal(ts_device_open("cuda:", 0, &other, &err), TS_STATUS_NO_DEVICE);
+    assert_int_equal(ts_device_open("cuda:2", 0, &other, &err), TS_STATUS_NO_DEVICE);
+    assert_non_null(strstr(err.message, "there are 2"));
+}
+
+static void moves_memory(void **state) {
+    (void)state;
+    unsigned char host[1000], back[1000];
+    for (int i = 0; i < 1000; i++) host[i] = (unsigned char)(i * 7);
+    void *a = NULL, *b = NULL, *stream = NULL;
+    OK(ops->stream_create(device, &stream, NULL));
+    OK(ops->alloc(device, sizeof host, &a, NULL));
+    OK(ops->alloc(device, sizeof host, &b, NULL));
+    int before = fake->synchronised;
+    OK(ops->upload(device, stream, a, host, sizeof host, NULL));
+    assert_int_equal(fake->synchronised, before + 1);
+    OK(ops->copy(device, stream, b, a, sizeof host, NULL));
+    OK(ops->fill(device, NULL, b, 0xee, 10, NULL));
+    assert_int_equal(fake->synchronised, before + 1);
+    OK(ops->download(device, NULL, back, b, sizeof back, NULL));
+    assert_int_equal(fake->synchronised, before + 2);
+    assert_memory_equal(back + 10, host + 10, sizeof host - 10);
+    assert_int_equal(back[9], 0xee);
+    OK(ops->upload(device, stream, NULL, NULL, 0, NULL));
+    OK(ops->sync(device, stream, NULL));
+    ops->free(device, a);
+    ops->free(device, b);
+    ops->free(device, NULL);
+
+    int64_t unused = 0, total = 0;
+    OK(ops->memory_info(device, &unused, &total, NULL));
+    assert_int_equal(unused, total);
+    ts_err err;
+    assert_int_equal(ops->alloc(device, 2 << 20, &a, &err), TS_STATUS_OUT_OF_MEMORY);
+    assert_non_null(strstr(err.message, "1 of 1 MiB are free"));
+    ops->stream_destroy(device, stream);
+}
+
+static void measures_time(void **state) {
+    (void)state;
+    rt_event *begin = NULL, *end = NULL;
+    double us = 0;
+    OK(ops->event_create(device, &begin, NULL));
+    OK(ops->event_create(device, &end, NULL));
+    OK(ops->event_record(device, begin, NULL, NULL));
+    OK(ops->event_record(device, end, NULL, NULL));
+    OK(ops->event_elapsed(device, begin, end, &us, NULL));
+    assert_true(us == 1500);
+    ops->event_destroy(device, begin);
+    ops->event_destroy(device, end);
+}
+
+static void *use_device(void *argument) {
+    void *memory = NULL;
+    bool ok = ops->alloc(device, 64, &memory, NULL) == TS_STATUS_OK &&
+              ops->fill(device, NULL, memory, 1, 64, NULL) == TS_STATUS_OK;
+    ops->free(device, memory);
+    return ok ? argument : NULL;
+}
+
+/* A thread that never saw the context. */
+static void any_thread_may_call(void **state) {
+    (void)state;
+    pthread_t thread;
+    void *result = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, use_device, device), 0);
+    pthread_join(thread, &result);
+    assert_ptr_equal(result, device);
+}
+
+static char good_cubin[64] = "\177ELFgood";
+static const char good_ptx[] = "// good PTX, which must end where its text ends, whatever the size says";
+
+static void loads_code(void **state) {
+    (void)state;
+    rt_module *module = NULL;
+    void *function = NULL;
+    ts_err err;
+    char ptx[200]; /* no NUL behind the text */
+    memset(ptx, 'x', sizeof ptx);
+    memcpy(ptx, good_ptx, sizeof good_ptx - 1);
+    OK(ops->module_load(device, ptx, sizeof good_ptx - 1, &module, NULL));
+    ops->module_unload(device, module);
+    OK(ops->module_load(device, good_cubin, sizeof good_cubin, &module, NULL));
+
+    fake->dynamic_limit = -1;
+    OK(ops->function(device, module, "plain", 48 << 10, &function, NULL));
+    assert_int_equal(fake->dynamic_limit, -1); /* the default limit is enough */
+    OK(ops->function(device, module, "plain", 100000, &function, NULL));
+    assert_int_equal(fake->dynamic_limit, 100000);
+    OK(ops->function(device, module, "fixed", SIZE_MAX, &function, NULL));
+    assert_int_equal(fake->dynamic_limit, 232448 - 1024);
+    assert_int_equal(ops->function(device, module, "fixed", 232448, &function, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "232448 + 1024"));
+    assert_int_equal(ops->function(device, module, "absent", 0, &function, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuModuleGetFunction failed on absent: named symbol not found"));
+    ops->module_unload(device, module);
+
+    good_cubin[4] = 'b';
+    assert_int_equal(ops->module_load(device, good_cubin, sizeof good_cubin, &module, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "ptxas says line 7"));
+    assert_non_null(strstr(err.message, "CUDA_ERROR_INVALID_IMAGE"));
+    good_cubin[4] = 'g';
+    assert_int_equal(ops->module_load(device, good_cubin, 12, &module, &err), TS_STATUS_CORRUPT);
+}
+
+struct two_args {
+    void *workspace;
+    int32_t m, k;
+    unsigned char rest[48];
+};
+
+static const char launch_data[] =
+    "{\"format\":1,\"kind\":\"cuda\",\"args_bytes\":64,\"args\":["
+    "{\"name\":\"workspace\",\"type\":\"ptr\",\"offset\":0},{\"name\":\"m\",\"type\":\"i32\",\"offset\":8},"
+    "{\"name\":\"k\",\"type\":\"i32\",\"offset\":12}],\"tensors\":[],\"extents\":[\"m\",\"k\"],"
+    "\"workspace\":\"m 4 *\",\"zero\":[[\"4\",\"m 4 * 4 -\"]],\"launches\":["
+    "{\"entry\":\"plain\",\"grid\":[\"m 128 ceil_div sm_count min\",\"k\",\"1\"],\"block\":[\"128\",\"2\",\"1\"],"
+    "\"shared\":\"k 1024 *\"}]}";
+
+static void launches_kernels(void **state) {
+    (void)state;
+    ts_kernel *kernel = NULL;
+    void *workspace = NULL, *stream = NULL;
+    unsigned char cleared[40];
+    ts_err err;
+    OK(rt_kernel_create(device, good_cubin, sizeof good_cubin, launch_data, &kernel, NULL));
+    assert_int_equal(fake->dynamic_limit, 232448); /* shared memory depends on k: all there is */
+    OK(ops->stream_create(device, &stream, NULL));
+    OK(ops->alloc(device, 4000, &workspace, NULL));
+    OK(ops->fill(device, NULL, workspace, 0xff, 4000, NULL));
+    struct two_args args = { .workspace = workspace, .m = 1000, .k = 3 };
+    memset(args.rest, 0x42, sizeof args.rest);
+    int before = fake->launch.count;
+    OK(ts_kernel_launch(kernel, stream, &args, sizeof args, NULL));
+    assert_int_equal(fake->launch.count, before + 1);
+    assert_memory_equal(fake->launch.grid, ((unsigned[]){ 8, 3, 1 }), sizeof fake->launch.grid);
+    assert_memory_equal(fake->launch.block, ((unsigned[]){ 128, 2, 1 }), sizeof fake->launch.block);
+    assert_int_equal(fake->launch.shared, 3072);
+    assert_ptr_equal(fake->launch.stream, stream);
+    assert_memory_equal(fake->launch.args, &args, sizeof args);
+    OK(ops->download(device, NULL, cleared, workspace, sizeof cleared, NULL));
+    assert_int_equal(cleared[3], 0xff);
+    for (int i = 4; i < 40; i++) assert_int_equal(cleared[i], 0);
+
+    args.m = INT32_MAX;
+    assert_true(ts_kernel_workspace_bytes(kernel, &args) == (size_t)INT32_MAX * 4);
+    args.m = 1000;
+    args.k = 70000; /* more than a grid's y axis has */
+    assert_int_equal(ts_kernel_launch(kernel, stream, &args, sizeof args, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "65535"));
+
+    /* A launch that the driver refuses is named with its numbers. */
+    const rt_launch bad = { .function = NULL, .grid = { 1, 2, 3 }, .block = { 4, 5, 6 }, .args = &args };
+    assert_int_equal(ops->launch(device, stream, &bad, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuLaunchKernel failed on Fake GPU 1 (grid 1 2 3, block 4 5 6, shared 0)"));
+    ops->free(device, workspace);
+    ops->stream_destroy(device, stream);
+    rt_kernel_destroy(kernel);
+}
+
+/* While one stream captures, the same thread allocates, copies and loads on others. */
+static void works_beside_a_capture(void **state) {
+    (void)state;
+    void *capturing = NULL, *other = NULL, *memory = NULL, *more = NULL;
+    rt_graph *graph = NULL;
+    rt_module *module = NULL;
+    unsigned char host[16] = { 1, 2, 3 }, back[16] = { 0 };
+    ts_err err;
+    assert_int_equal(ops->graph_begin(device, NULL, &err), TS_STATUS_INVALID_ARGUMENT);
+    OK(ops->stream_create(device, &capturing, NULL));
+    OK(ops->stream_create(device, &other, NULL));
+    OK(ops->alloc(device, 16, &memory, NULL));
+    OK(ops->graph_begin(device, capturing, NULL));
+    OK(ops->alloc(device, 16, &more, NULL));
+    OK(ops->upload(device, other, memory, host, 16, NULL));
+    OK(ops->download(device, other, back, memory, 16, NULL));
+    assert_memory_equal(host, back, 16);
+    OK(ops->upload(device, NULL, more, host, 16, NULL));
+    OK(ops->sync(device, other, NULL));
+    OK(ops->module_load(device, good_cubin, sizeof good_cubin, &module, NULL));
+    ops->module_unload(device, module);
+    ops->free(device, more);
+
+    int synchronised = fake->synchronised; /* on the capturing stream a copy is recorded, not waited for */
+    host[0] = 9;
+    OK(ops->upload(device, capturing, memory, host, 16, NULL));
+    OK(ops->fill(device, capturing, memory, 0, 16, NULL));
+    assert_int_equal(fake->synchronised, synchronised);
+    assert_int_equal(fake->recorded, 2);
+    OK(ops->graph_end(device, capturing, &graph, NULL));
+    OK(ops->download(device, capturing, back, memory, 16, NULL));
+    assert_int_equal(back[0], 1);
+    int launches = fake->launch.count;
+    OK(ops->graph_launch(device, graph, capturing, NULL));
+    assert_int_equal(fake->launch.count, launches + 2);
+    ops->graph_destroy(device, graph);
+    ops->graph_destroy(device, NULL);
+
+    /* A graph that does not instantiate is not leaked, a capture that never began is an error. */
+    OK(ops->graph_begin(device, capturing, NULL));
+    assert_int_equal(ops->graph_end(device, capturing, &graph, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuGraphInstantiateWithFlags"));
+    assert_int_equal(ops->graph_end(device, capturing, &graph, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuStreamEndCapture"));
+    ops->free(device, memory);
+    ops->stream_destroy(device, capturing);
+    ops->stream_destroy(device, other);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_device, close_device)
+    const struct CMUnitTest tests[] = {
+        TEST(describes_the_device), TEST(loadable_targets), TEST(finds_devices),
+        TEST(moves_memory),         TEST(measures_time),    TEST(any_thread_may_call),
+        TEST(loads_code),           TEST(launches_kernels), TEST(works_beside_a_capture),
+    };
+    return cmocka_run_group_tests(tests, load_fake, NULL);
+}

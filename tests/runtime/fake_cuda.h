@@ -1,0 +1,28 @@
+/* A stand-in for libcuda.so.1, so that device_cuda.c runs without a GPU: memory is the host's, launches are
+ * written down, and the rules that bite on a real driver are kept (a current context, capture modes).
+ */
+#ifndef TESTS_RUNTIME_FAKE_CUDA_H
+#define TESTS_RUNTIME_FAKE_CUDA_H
+
+#include "runtime/cuda_driver.h"
+
+typedef struct fake_state {
+    /* what the machine is; the test may change it before it opens a device */
+    int devices, major, minor;
+    size_t memory_bytes;
+    /* what was done */
+    int contexts, streams, events, modules, graphs, allocations, synchronised, recorded;
+    int dynamic_limit; /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
+    struct {
+        int count;
+        unsigned grid[3], block[3], shared;
+        CUstream stream;
+        unsigned char args[64];
+    } launch;
+} fake_state;
+
+/* Error numbers of cuda.h that the fake returns and the runtime needs no name for. */
+enum { FAKE_INVALID_VALUE = 1, FAKE_INVALID_CONTEXT = 201, FAKE_INVALID_IMAGE = 200, FAKE_NOT_FOUND = 500,
+       FAKE_CAPTURE_UNSUPPORTED = 900 };
+
+#endif
