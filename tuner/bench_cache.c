@@ -27,11 +27,13 @@ void tuner_bench_cache_free(tuner_bench_cache *cache) {
 
 static tuner_bench *find(tuner_bench_cache *cache, const char *key) {
     for (size_t i = 0; i < TUNER_BENCHES; i++)
-        if (cache->benches[i].key && strcmp(cache->benches[i].key, key) == 0) return &cache->benches[i];
+        if (cache->benches[i].key && strcmp(cache->benches[i].key, key) == 0)
+            return &cache->benches[i];
     return NULL;
 }
 
-/* A free place, made by dropping the oldest entries; the latest stays, its user may still hold it. */
+/* A free place, made by dropping the oldest entries; the latest stays, its user may still hold it.
+ */
 static tuner_bench *make_room(tuner_bench_cache *cache) {
     for (;;) {
         tuner_bench *oldest = NULL, *empty = NULL;
@@ -40,7 +42,8 @@ static tuner_bench *make_room(tuner_bench_cache *cache) {
             tuner_bench *bench = &cache->benches[i];
             bytes += bench->bytes;
             if (!bench->key) empty = bench;
-            else if (bench->last_use != cache->clock && (!oldest || bench->last_use < oldest->last_use))
+            else if (bench->last_use != cache->clock &&
+                     (!oldest || bench->last_use < oldest->last_use))
                 oldest = bench;
         }
         if (empty && (bytes <= cache->max_bytes || !oldest)) return empty;
@@ -48,8 +51,8 @@ static tuner_bench *make_room(tuner_bench_cache *cache) {
     }
 }
 
-static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *test, gen_oracle oracle,
-                           ts_err *err) {
+static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *test,
+                           gen_oracle oracle, ts_err *err) {
     tuner_trial_options options = {.oracle = oracle,
                                    .seed = cache->context->seed + 1000 * bench->count,
                                    .max_flops = trial_flops,
@@ -68,7 +71,8 @@ static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const g
     return TS_STATUS_OK;
 }
 
-static ts_status fill(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *cases, size_t count, ts_err *err) {
+static ts_status fill(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *cases,
+                      size_t count, ts_err *err) {
     gen_oracle oracle = NULL;
     const char *family = count ? gen_family_name(cases[0].problem.family) : "";
     bench->trials = calloc(count + 1, sizeof *bench->trials);
@@ -80,8 +84,8 @@ static ts_status fill(tuner_bench_cache *cache, tuner_bench *bench, const gen_ca
 }
 
 /* Finds `key` or makes it from the cases. */
-static ts_status obtain(tuner_bench_cache *cache, const char *key, const gen_case *cases, size_t count,
-                        tuner_bench **out, ts_err *err) {
+static ts_status obtain(tuner_bench_cache *cache, const char *key, const gen_case *cases,
+                        size_t count, tuner_bench **out, ts_err *err) {
     tuner_bench *bench = find(cache, key);
     if (!bench) {
         bench = make_room(cache);
@@ -98,7 +102,8 @@ static ts_status obtain(tuner_bench_cache *cache, const char *key, const gen_cas
     return TS_STATUS_OK;
 }
 
-ts_status tuner_bench_cases(tuner_bench_cache *cache, const gen_problem *problem, tuner_bench **out, ts_err *err) {
+ts_status tuner_bench_cases(tuner_bench_cache *cache, const gen_problem *problem, tuner_bench **out,
+                            ts_err *err) {
     ts_buf key = {0};
     gen_case *cases = NULL;
     size_t count = 0;
@@ -106,14 +111,16 @@ ts_status tuner_bench_cases(tuner_bench_cache *cache, const gen_problem *problem
     gen_problem_spec(problem, &key);
     ts_status status = key.failed ? ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials") : TS_STATUS_OK;
     if (status == TS_STATUS_OK && !find(cache, key.data))
-        status = gen_cases(cache->context->g, problem->family, "verify", problem, &cases, &count, err);
+        status =
+            gen_cases(cache->context->g, problem->family, "verify", problem, &cases, &count, err);
     if (status == TS_STATUS_OK) status = obtain(cache, key.data, cases, count, out, err);
     free(cases);
     ts_buf_free(&key);
     return status;
 }
 
-ts_status tuner_bench_problem(tuner_bench_cache *cache, const gen_problem *problem, tuner_bench **out, ts_err *err) {
+ts_status tuner_bench_problem(tuner_bench_cache *cache, const gen_problem *problem,
+                              tuner_bench **out, ts_err *err) {
     ts_buf key = {0};
     gen_case test = {.problem = *problem, .init = "", .omit = "", .alias = "", .note = ""};
     gen_problem_text(problem, &key);

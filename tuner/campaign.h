@@ -1,8 +1,8 @@
 /* A tuning run: one task a problem, through coverage, search and finals.
  *
  *   plan      which problems are up to date already; what earlier runs know of the others
- *   coverage  every problem's default variant compiled, verified, timed, stored: the file is usable from here
- *   hunt      variants, within the budget, problems weighted by their share of the time
+ *   coverage  every problem's default variant compiled, verified, timed, stored: the file is usable
+ * from here hunt      variants, within the budget, problems weighted by their share of the time
  *   finals    the best of each problem raced against its default; the winner stored
  */
 #ifndef TUNER_CAMPAIGN_H
@@ -13,7 +13,12 @@
 #include "search.h"
 #include "session.h"
 
-typedef enum tuner_entry_state { TUNER_UNTRIED, TUNER_PENDING, TUNER_RIGHT_ENTRY, TUNER_REJECTED } tuner_entry_state;
+typedef enum tuner_entry_state {
+    TUNER_UNTRIED,
+    TUNER_PENDING,
+    TUNER_RIGHT_ENTRY,
+    TUNER_REJECTED
+} tuner_entry_state;
 
 typedef struct tuner_entry { /* one variant of a task */
     tuner_entry_state state;
@@ -31,11 +36,12 @@ typedef enum tuner_task_state {
 typedef struct tuner_task {
     tuner_problem *problem;
     const gen_target *target;
-    bool default_only;     /* lowest level of the CPU: stored for older chips, neither timed nor searched */
+    bool default_only; /* lowest level of the CPU: stored for older chips, neither timed nor
+                          searched */
     tuner_task_state state;
     gen_variant default_variant;
     double default_us;
-    double flops, bytes;   /* work of one launch */
+    double flops, bytes; /* work of one launch */
     tuner_past_list past;
     const char *incumbent; /* variant of the stored winner, NULL if there is none */
     bool keep_winner;      /* the stored winner is this search's own, unfinished */
@@ -60,24 +66,25 @@ typedef struct tuner_campaign {
     const volatile sig_atomic_t *interrupted;
     tuner_task *tasks;
     size_t count;
-    size_t measured;       /* results that are new in this run */
-    size_t failed;         /* problems without a winner */
+    size_t measured; /* results that are new in this run */
+    size_t failed;   /* problems without a winner */
 } tuner_campaign;
 
 /* plan.c */
 ts_status tuner_campaign_plan(tuner_campaign *campaign, ts_err *err);
 void tuner_campaign_free(tuner_campaign *campaign);
 /* A prepared candidate for one variant of the task; the caller frees it. */
-ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task, const gen_variant *variant,
-                                   tuner_want want, tuner_candidate **out, ts_err *err);
+ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
+                                   const gen_variant *variant, tuner_want want,
+                                   tuner_candidate **out, ts_err *err);
 /* Stores a result that is new in this run and prints it if the output is JSON. */
-ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate, int64_t kernel_id,
-                                ts_err *err);
+ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate,
+                                int64_t kernel_id, ts_err *err);
 
-ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err);                  /* coverage.c */
-ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err);  /* hunt.c */
-ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err);                 /* finals.c */
+ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err); /* coverage.c */
+ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err); /* hunt.c */
+ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err); /* finals.c */
 /* After an interruption: the best so far, unraced, as provisional winners. Measures nothing. */
-ts_status tuner_campaign_keep_best(tuner_campaign *campaign, ts_err *err);              /* finals.c */
+ts_status tuner_campaign_keep_best(tuner_campaign *campaign, ts_err *err); /* finals.c */
 
 #endif

@@ -1,8 +1,9 @@
 /* Length-prefixed messages over a socket pair.
  *
- * Owns the frame format (8 bytes of length, then the payload) and the packing of numbers and text. Knows
- * nothing of what the messages mean: compile_worker.c and device_worker.c define their own. Sending never
- * raises SIGPIPE; a worker that died shows up as a failed send or as the end of the stream. */
+ * Owns the frame format (8 bytes of length, then the payload) and the packing of numbers and text.
+ * Knows nothing of what the messages mean: compile_worker.c and device_worker.c define their own.
+ * Sending never raises SIGPIPE; a worker that died shows up as a failed send or as the end of the
+ * stream. */
 #include "channel.h"
 
 #include <errno.h>
@@ -103,11 +104,13 @@ ts_status tuner_channel_send(int fd, const ts_buf *message, ts_err *err) {
 static ts_status await(int fd, double deadline_s, ts_err *err) {
     for (;;) {
         double left_s = deadline_s - tuner_now_s();
-        if (deadline_s > 0 && left_s <= 0) return ts_fail(err, TS_STATUS_CANCELLED, "worker: timed out");
+        if (deadline_s > 0 && left_s <= 0)
+            return ts_fail(err, TS_STATUS_CANCELLED, "worker: timed out");
         struct pollfd wait = {fd, POLLIN, 0};
         int ready = poll(&wait, 1, deadline_s > 0 ? (int)(left_s * 1e3) + 1 : -1);
         if (ready > 0) return TS_STATUS_OK;
-        if (ready < 0 && errno != EINTR) return ts_fail(err, TS_STATUS_IO, "poll: %s", strerror(errno));
+        if (ready < 0 && errno != EINTR)
+            return ts_fail(err, TS_STATUS_IO, "poll: %s", strerror(errno));
     }
 }
 

@@ -1,8 +1,9 @@
-/* `tune check`: variants compiled and verified, nothing timed, nothing stored. The test suites' door.
+/* `tune check`: variants compiled and verified, nothing timed, nothing stored. The test suites'
+ * door.
  *
- * For each selected problem (the smoke cases, unless some are picked): every version's first variant, which is
- * its default if it has one, and a seeded sample of the others, or all of them. One line a failure, and a last
- * line with the counts. */
+ * For each selected problem (the smoke cases, unless some are picked): every version's first
+ * variant, which is its default if it has one, and a seeded sample of the others, or all of them.
+ * One line a failure, and a last line with the counts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,12 @@ typedef struct tally {
 /* A broken family fails in all its variants: the first ones tell all. */
 enum { MAX_LINES = 40 };
 
-static void print_failure(tally *t, const char *problem, const char *variant, const char *status, const char *reason) {
+static void print_failure(tally *t, const char *problem, const char *variant, const char *status,
+                          const char *reason) {
     if (++t->failed > MAX_LINES) return;
     tuner_progress_end(&t->progress);
-    printf("FAILED %s | %s | %s: %s: %s\n", problem, variant, gen_target_name(t->session->target), status, reason);
+    printf("FAILED %s | %s | %s: %s: %s\n", problem, variant, gen_target_name(t->session->target),
+           status, reason);
     if (t->failed == MAX_LINES) puts("(further failures are only counted)");
     fflush(stdout);
 }
@@ -35,7 +38,8 @@ static void count_result(tally *t, const tuner_candidate *candidate) {
     const tuner_run_result *result = &candidate->result;
     if (strcmp(result->status, "ok") == 0) t->passed++;
     else if (strcmp(result->status, "constraint") == 0 && !candidate->built) t->skipped++;
-    else print_failure(t, candidate->problem->text, candidate->name, result->status, result->reason);
+    else
+        print_failure(t, candidate->problem->text, candidate->name, result->status, result->reason);
 }
 
 static ts_status take_one(tally *t, bool *idle, ts_err *err) {
@@ -53,7 +57,8 @@ static ts_status submit(tally *t, tuner_problem *problem, const gen_variant *var
     tuner_session *s = t->session;
     ts_status status = TS_STATUS_OK;
     bool idle = false;
-    while (!tuner_lab_has_room(&s->lab) && !idle && status == TS_STATUS_OK) status = take_one(t, &idle, err);
+    while (!tuner_lab_has_room(&s->lab) && !idle && status == TS_STATUS_OK)
+        status = take_one(t, &idle, err);
     if (status != TS_STATUS_OK) return status;
     tuner_candidate *candidate = calloc(1, sizeof *candidate);
     if (!candidate) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "candidate");
@@ -67,24 +72,29 @@ static ts_status submit(tally *t, tuner_problem *problem, const gen_variant *var
     return status;
 }
 
-/* Marks variants [begin, end), all of one version: the first, and `sample` others (all if it is negative). */
-static void choose(bool *chosen, size_t begin, size_t end, int sample, uint64_t seed, uint64_t stream) {
+/* Marks variants [begin, end), all of one version: the first, and `sample` others (all if it is
+ * negative). */
+static void choose(bool *chosen, size_t begin, size_t end, int sample, uint64_t seed,
+                   uint64_t stream) {
     chosen[begin] = true;
     for (size_t i = begin + 1; i < end && sample < 0; i++) chosen[i] = true;
     size_t others = end - begin - 1;
     for (int n = 0; n < sample && (size_t)n < others; n++) {
-        size_t skip = (size_t)(tuner_random_unit(seed, stream, (uint64_t)n) * (double)(others - (size_t)n));
+        size_t skip =
+            (size_t)(tuner_random_unit(seed, stream, (uint64_t)n) * (double)(others - (size_t)n));
         size_t i = begin + 1;
         while (chosen[i] || skip-- > 0) i++;
         chosen[i] = true;
     }
 }
 
-/* Enumeration lists the default first, then version by version; the default's own version may come again. */
-static void choose_all(bool *chosen, const gen_variant *variants, size_t count, const tuner_options *options,
-                       uint64_t stream) {
+/* Enumeration lists the default first, then version by version; the default's own version may come
+ * again. */
+static void choose_all(bool *chosen, const gen_variant *variants, size_t count,
+                       const tuner_options *options, uint64_t stream) {
     for (size_t begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && variants[end].version == variants[begin].version;) end++;
+        for (end = begin + 1; end < count && variants[end].version == variants[begin].version;)
+            end++;
         choose(chosen, begin, end, options->sample, options->seed, stream * 100 + begin);
     }
 }
@@ -121,9 +131,11 @@ static ts_status run_check(tally *t, ts_err *err) {
     bool idle = false;
     t->compile_only = s->options->compile_only || !s->have_device;
     if (!s->options->compile_only && !s->have_device)
-        tuner_progress_line(&t->progress, "no %s device here: variants are compiled, not run", gen_target_name(s->target));
+        tuner_progress_line(&t->progress, "no %s device here: variants are compiled, not run",
+                            gen_target_name(s->target));
     tuner_progress_stage(&t->progress, "check", 0);
-    for (size_t i = 0; i < s->selection.count && !tuner_interrupted; i++) TS_TRY(check_problem(t, i, err));
+    for (size_t i = 0; i < s->selection.count && !tuner_interrupted; i++)
+        TS_TRY(check_problem(t, i, err));
     while (!idle && !tuner_interrupted) TS_TRY(take_one(t, &idle, err));
     return TS_STATUS_OK;
 }
@@ -139,7 +151,8 @@ ts_status tuner_command_check(int argc, char **argv, int *exit_code, ts_err *err
     tuner_progress_end(&t.progress);
     if (status == TS_STATUS_OK) {
         printf("%zu passed, %zu failed, %zu skipped\n", t.passed, t.failed, t.skipped);
-        *exit_code = t.failed || tuner_interrupted || t.passed == 0 ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
+        *exit_code =
+            t.failed || tuner_interrupted || t.passed == 0 ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
     }
     tuner_session_close(&session);
     return status;

@@ -1,5 +1,5 @@
-/* The subcommands. Each gets its own argument list (argv[0] is its name) and returns what the program exits
- * with; a failure that needs words is in *err. */
+/* The subcommands. Each gets its own argument list (argv[0] is its name) and returns what the
+ * program exits with; a failure that needs words is in *err. */
 #ifndef TUNER_COMMANDS_H
 #define TUNER_COMMANDS_H
 

@@ -1,4 +1,5 @@
-/* The compile worker: requests in, compiled kernels out. Which compiler is a table by kind of target. */
+/* The compile worker: requests in, compiled kernels out. Which compiler is a table by kind of
+ * target. */
 #include "compile.h"
 
 #include <stdlib.h>
@@ -17,7 +18,8 @@ void tuner_compiled_free(tuner_compiled *compiled) {
 
 static size_t gather_options(gen_kind kind, const char *const *own, const char *out[MAX_OPTIONS]) {
     size_t count = 0;
-    for (const char *const *o = backends[kind]->options; *o && count < MAX_OPTIONS - 1; o++) out[count++] = *o;
+    for (const char *const *o = backends[kind]->options; *o && count < MAX_OPTIONS - 1; o++)
+        out[count++] = *o;
     for (; *own && count < MAX_OPTIONS - 1; own++) out[count++] = *own;
     out[count] = NULL;
     return count;
@@ -50,7 +52,8 @@ static ts_status open_answer(const ts_buf *answer, tuner_reader *reader, ts_err 
     *reader = tuner_read(answer);
     ts_status status = (ts_status)tuner_get_u64(reader);
     const char *message = tuner_get_text(reader);
-    if (reader->failed) return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of a compile worker");
+    if (reader->failed)
+        return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of a compile worker");
     if (status != TS_STATUS_OK) return ts_fail(err, TS_STATUS_COMPILE, "%s", message);
     return TS_STATUS_OK;
 }

@@ -1,4 +1,5 @@
-/* Coverage: every problem's default variant, verified, timed and stored, before anything is searched. */
+/* Coverage: every problem's default variant, verified, timed and stored, before anything is
+ * searched. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,15 +14,21 @@ static tuner_want wanted(const tuner_campaign *campaign, const tuner_task *task)
     return task->default_only ? TUNER_WANT_VERIFIED : TUNER_WANT_TIMED;
 }
 
-static ts_status store_winner(tuner_campaign *campaign, tuner_task *task, const tuner_candidate *candidate,
-                              int64_t kernel_id, ts_err *err) {
+static ts_status store_winner(tuner_campaign *campaign, tuner_task *task,
+                              const tuner_candidate *candidate, int64_t kernel_id, ts_err *err) {
     bool measured = campaign->session->have_device;
     if (task->default_only || task->keep_winner) return TS_STATUS_OK;
-    tuner_choice choice = {.candidate = candidate, .compiler = campaign->compiler, .kernel_id = kernel_id,
+    tuner_choice choice = {.candidate = candidate,
+                           .compiler = campaign->compiler,
+                           .kernel_id = kernel_id,
                            .evidence = measured ? "measured" : "predicted",
-                           .time_us = candidate->result.time_us, .ci_low_us = NAN, .ci_high_us = NAN,
+                           .time_us = candidate->result.time_us,
+                           .ci_low_us = NAN,
+                           .ci_high_us = NAN,
                            .default_us = candidate->result.time_us,
-                           .flops = task->flops, .bytes = task->bytes, .verdict = "default"};
+                           .flops = task->flops,
+                           .bytes = task->bytes,
+                           .verdict = "default"};
     return tuner_ledger_choose(&campaign->ledger, &choice, err);
 }
 
@@ -30,12 +37,15 @@ static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candida
     const tuner_run_result *result = &candidate->result;
     bool recalled = candidate->index == RECALLED, passed = strcmp(result->status, "ok") == 0;
     int64_t kernel_id = 0;
-    if (passed) TS_TRY(tuner_ledger_kernel(&campaign->ledger, candidate, campaign->compiler, true, &kernel_id, err));
+    if (passed)
+        TS_TRY(tuner_ledger_kernel(&campaign->ledger, candidate, campaign->compiler, true,
+                                   &kernel_id, err));
     if (!recalled) TS_TRY(tuner_campaign_record(campaign, candidate, kernel_id, err));
     if (!passed) {
         task->state = TUNER_TASK_FAILED;
-        tuner_progress_line(&campaign->progress, "%s: default %s on %s: %s: %s", task->problem->text,
-                            candidate->name, gen_target_name(task->target), result->status, result->reason);
+        tuner_progress_line(&campaign->progress, "%s: default %s on %s: %s: %s",
+                            task->problem->text, candidate->name, gen_target_name(task->target),
+                            result->status, result->reason);
         return TS_STATUS_OK;
     }
     task->state = TUNER_TASK_COVERED;
@@ -43,9 +53,9 @@ static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candida
     return store_winner(campaign, task, candidate, kernel_id, err);
 }
 
-/* What an earlier run measured of this very source is taken over; its kernel is still compiled, since the
- * rows that follow a result may be what a killed run did not get to. A default that failed is asked again: it
- * may have met a bad moment of the machine. */
+/* What an earlier run measured of this very source is taken over; its kernel is still compiled,
+ * since the rows that follow a result may be what a killed run did not get to. A default that
+ * failed is asked again: it may have met a bad moment of the machine. */
 static void take_over(const tuner_task *task, tuner_candidate *candidate) {
     const tuner_past *past = tuner_past_find(&task->past, candidate->name, candidate->signature);
     if (!past || strcmp(past->status, "ok") != 0) return;
@@ -57,9 +67,11 @@ static void take_over(const tuner_task *task, tuner_candidate *candidate) {
 
 static ts_status submit(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
     tuner_candidate *candidate = NULL;
-    TS_TRY(tuner_campaign_candidate(campaign, task, &task->default_variant, wanted(campaign, task), &candidate, err));
+    TS_TRY(tuner_campaign_candidate(campaign, task, &task->default_variant, wanted(campaign, task),
+                                    &candidate, err));
     take_over(task, candidate);
-    if (candidate->index == RECALLED && task->default_only) { /* complete: it has no rows beside kernel and result */
+    if (candidate->index == RECALLED &&
+        task->default_only) { /* complete: it has no rows beside kernel and result */
         task->state = TUNER_TASK_CURRENT;
         tuner_candidate_free(candidate);
         return TS_STATUS_OK;

@@ -8,7 +8,8 @@ static ts_status open_answer(const ts_buf *answer, tuner_reader *reader, ts_err 
     *reader = tuner_read(answer);
     ts_status status = (ts_status)tuner_get_u64(reader);
     const char *message = tuner_get_text(reader);
-    if (reader->failed) return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
+    if (reader->failed)
+        return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
     if (status != TS_STATUS_OK) return ts_fail(err, status, "%s", message);
     return TS_STATUS_OK;
 }
@@ -65,22 +66,24 @@ ts_status tuner_device_get_run(const ts_buf *answer, tuner_run_result *out, ts_e
     return get_struct(answer, out, sizeof *out, err);
 }
 
-void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_kernel_code *codes, size_t count) {
+void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_kernel_code *codes,
+                           size_t count) {
     tuner_put_u64(request, TUNER_ASK_RACE);
     tuner_put_text(request, problem);
     tuner_put_u64(request, count);
     for (size_t i = 0; i < count; i++) put_code(request, &codes[i]);
 }
 
-ts_status tuner_device_get_race(const ts_buf *answer, size_t count, double samples_us[][TUNER_MAX_SAMPLES],
-                                int *rounds, ts_err *err) {
+ts_status tuner_device_get_race(const ts_buf *answer, size_t count,
+                                double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err) {
     tuner_reader reader;
     TS_TRY(open_answer(answer, &reader, err));
     uint64_t done = tuner_get_u64(&reader);
     if (done > TUNER_MAX_SAMPLES) reader.failed = true;
     for (size_t k = 0; k < count && !reader.failed; k++)
         for (uint64_t r = 0; r < done; r++) samples_us[k][r] = tuner_get_f64(&reader);
-    if (reader.failed) return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
+    if (reader.failed)
+        return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
     *rounds = (int)done;
     return TS_STATUS_OK;
 }

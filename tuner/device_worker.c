@@ -1,8 +1,8 @@
 /* The device worker: one device, one stream, one request at a time.
  *
- * What a candidate can break is this process. After a failed launch the device is asked for a sign of life;
- * if there is none (CUDA errors of a context are sticky) the worker answers and ends. Verification comes
- * before timing: a kernel that computes nonsense is not timed. */
+ * What a candidate can break is this process. After a failed launch the device is asked for a sign
+ * of life; if there is none (CUDA errors of a context are sticky) the worker answers and ends.
+ * Verification comes before timing: a kernel that computes nonsense is not timed. */
 #include "device_worker.h"
 
 #include <math.h>
@@ -26,7 +26,9 @@ static ts_status open_device(server *s, ts_err *err) {
     TS_TRY(ts_device_open(s->context->device, 0, &s->device, err));
     TS_TRY(s->device->ops->stream_create(s->device, &s->stream, err));
     TS_TRY(s->device->ops->memory_info(s->device, &free_bytes, &total_bytes, err));
-    s->cache = (tuner_bench_cache){.context = s->context, .device = s->device, .stream = s->stream,
+    s->cache = (tuner_bench_cache){.context = s->context,
+                                   .device = s->device,
+                                   .stream = s->stream,
                                    .max_bytes = free_bytes / 3};
     return TS_STATUS_OK;
 }
@@ -62,21 +64,26 @@ static void answer_limit(server *s, tuner_reader *request, ts_buf *answer) {
 
 /* ---- one candidate ---- */
 
-static const char *const verdict_status[] = {[TUNER_RIGHT] = "ok", [TUNER_WRONG] = "wrong",
-                                             [TUNER_LAUNCH_FAILED] = "launch", [TUNER_CRASHED] = "crash"};
+static const char *const verdict_status[] = {[TUNER_RIGHT] = "ok",
+                                             [TUNER_WRONG] = "wrong",
+                                             [TUNER_LAUNCH_FAILED] = "launch",
+                                             [TUNER_CRASHED] = "crash"};
 
 /* Every trial of the bench; stops at the first that fails, whose case the reason names. */
-static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole, tuner_run_result *result) {
+static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole,
+                   tuner_run_result *result) {
     for (size_t i = 0; i < bench->count && strcmp(result->status, "ok") == 0; i++) {
         ts_buf message = {0}, where = {0};
         double error = NAN;
         tuner_verdict verdict = tuner_rig_verify(bench->rigs[i], kernel, whole, &message, &error);
-        if (!isnan(error) && !(error <= result->error)) result->error = error; /* also replaces the first NaN */
+        if (!isnan(error) && !(error <= result->error))
+            result->error = error; /* also replaces the first NaN */
         if (verdict != TUNER_RIGHT) {
             const gen_case *test = &bench->trials[i]->test;
             gen_problem_text(&test->problem, &where);
-            ts_buf_printf(&where, " pad=%d%s%s%s%s: %s", test->pad, *test->omit ? " omit=" : "", test->omit,
-                          *test->alias ? " alias=" : "", test->alias, message.data ? message.data : "");
+            ts_buf_printf(&where, " pad=%d%s%s%s%s: %s", test->pad, *test->omit ? " omit=" : "",
+                          test->omit, *test->alias ? " alias=" : "", test->alias,
+                          message.data ? message.data : "");
             tuner_run_result_set(result, verdict_status[verdict], where.data ? where.data : "");
         }
         ts_buf_free(&message);
@@ -84,13 +91,18 @@ static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole, tune
     }
 }
 
-static void write_evidence(const server *s, const tuner_rig *rig, const tuner_timing *t, tuner_run_result *result) {
+static void write_evidence(const server *s, const tuner_rig *rig, const tuner_timing *t,
+                           tuner_run_result *result) {
     ts_buf text = {0};
-    ts_buf_printf(&text, "{\"policy\":\"%s\",\"input_copies\":%zu,\"image_bytes\":%zu,\"samples_us\":[",
-                  s->device->info.is_cpu ? "cpu-batches" : "gpu-graph", rig->slab_count, rig->trial->image_bytes);
-    for (int i = 0; i < t->samples; i++) ts_buf_printf(&text, "%s%.5g", i ? "," : "", t->samples_us[i]);
+    ts_buf_printf(&text,
+                  "{\"policy\":\"%s\",\"input_copies\":%zu,\"image_bytes\":%zu,\"samples_us\":[",
+                  s->device->info.is_cpu ? "cpu-batches" : "gpu-graph", rig->slab_count,
+                  rig->trial->image_bytes);
+    for (int i = 0; i < t->samples; i++)
+        ts_buf_printf(&text, "%s%.5g", i ? "," : "", t->samples_us[i]);
     ts_buf_printf(&text, "]}");
-    if (!text.failed && text.bytes < sizeof result->evidence) memcpy(result->evidence, text.data, text.bytes + 1);
+    if (!text.failed && text.bytes < sizeof result->evidence)
+        memcpy(result->evidence, text.data, text.bytes + 1);
     ts_buf_free(&text);
 }
 
@@ -106,7 +118,8 @@ static void time_candidate(server *s, tuner_rig *rig, const ts_kernel *kernel, d
     result->spread_us = timing.spread_us;
     result->samples = timing.samples;
     write_evidence(s, rig, &timing, result);
-    if (timing.slow) tuner_run_result_set(result, "slow", "given up early: far slower than the best so far");
+    if (timing.slow)
+        tuner_run_result_set(result, "slow", "given up early: far slower than the best so far");
 }
 
 static ts_status run_candidate(server *s, const gen_problem *problem, const tuner_run_job *job,
@@ -145,15 +158,17 @@ static void answer_run(server *s, tuner_reader *request, ts_buf *answer) {
     job.best_us = tuner_get_f64(request);
     job.code = read_code(request);
     ts_status status = open_device(s, &err);
-    if (status == TS_STATUS_OK) status = gen_problem_parse(s->context->g, job.problem, &problem, &err);
+    if (status == TS_STATUS_OK)
+        status = gen_problem_parse(s->context->g, job.problem, &problem, &err);
     if (status == TS_STATUS_OK) {
-        ts_status loaded = rt_kernel_create(s->device, job.code.blob, job.code.blob_bytes, job.code.launch, &kernel,
-                                            &err);
+        ts_status loaded = rt_kernel_create(s->device, job.code.blob, job.code.blob_bytes,
+                                            job.code.launch, &kernel, &err);
         if (loaded != TS_STATUS_OK) tuner_run_result_set(&result, "launch", err.message);
         else status = run_candidate(s, &problem, &job, kernel, &result, &err);
     }
     bool failed = strcmp(result.status, "launch") == 0 || strcmp(result.status, "crash") == 0;
-    if (failed && s->device->ops->sync(s->device, s->stream, NULL) != TS_STATUS_OK) s->leaving = true;
+    if (failed && s->device->ops->sync(s->device, s->stream, NULL) != TS_STATUS_OK)
+        s->leaving = true;
     if (strcmp(result.status, "crash") == 0 || status == TS_STATUS_DEVICE) s->leaving = true;
     result.leaving = s->leaving;
     rt_kernel_destroy(kernel);
@@ -176,11 +191,13 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK) status = gen_problem_parse(s->context->g, text, &problem, &err);
     for (size_t i = 0; i < count && i < TUNER_MAX_FINALISTS && status == TS_STATUS_OK; i++) {
         tuner_kernel_code code = read_code(request);
-        status = rt_kernel_create(s->device, code.blob, code.blob_bytes, code.launch, &kernels[i], &err);
+        status =
+            rt_kernel_create(s->device, code.blob, code.blob_bytes, code.launch, &kernels[i], &err);
     }
     if (status == TS_STATUS_OK) status = tuner_bench_problem(&s->cache, &problem, &bench, &err);
     if (status == TS_STATUS_OK)
-        status = tuner_time_race(bench->rigs[0], (const ts_kernel *const *)kernels, count, samples_us, &rounds, &err);
+        status = tuner_time_race(bench->rigs[0], (const ts_kernel *const *)kernels, count,
+                                 samples_us, &rounds, &err);
     for (size_t i = 0; i < TUNER_MAX_FINALISTS; i++) rt_kernel_destroy(kernels[i]);
     put_status(answer, status, &err);
     tuner_put_u64(answer, (uint64_t)rounds);
@@ -188,9 +205,11 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
         for (int r = 0; r < rounds; r++) tuner_put_f64(answer, samples_us[k][r]);
 }
 
-static void (*const answers[])(server *, tuner_reader *, ts_buf *) = {
-    [TUNER_ASK_HELLO] = answer_hello, [TUNER_ASK_LIMIT] = answer_limit,
-    [TUNER_ASK_RUN] = answer_run, [TUNER_ASK_RACE] = answer_race};
+static void (*const answers[])(server *, tuner_reader *,
+                               ts_buf *) = {[TUNER_ASK_HELLO] = answer_hello,
+                                            [TUNER_ASK_LIMIT] = answer_limit,
+                                            [TUNER_ASK_RUN] = answer_run,
+                                            [TUNER_ASK_RACE] = answer_race};
 
 void tuner_device_serve(int fd, void *context) {
     server s = {.context = context};

@@ -1,8 +1,9 @@
 /* The process that owns the device: verifies and times candidates there.
  *
- * Illegal accesses, hangs and crashes end this process only; the tuner reads the outcome from the channel and
- * starts another. The tuner itself opens no device. Below: the worker's side (tuner_device_serve), then pairs
- * of functions with which the tuner writes a request and reads its answer. */
+ * Illegal accesses, hangs and crashes end this process only; the tuner reads the outcome from the
+ * channel and starts another. The tuner itself opens no device. Below: the worker's side
+ * (tuner_device_serve), then pairs of functions with which the tuner writes a request and reads its
+ * answer. */
 #ifndef TUNER_DEVICE_WORKER_H
 #define TUNER_DEVICE_WORKER_H
 
@@ -50,15 +51,15 @@ typedef struct tuner_run_job {
     bool verify_cases; /* the family's verify cases with this specialization */
     bool verify_bench; /* the problem itself, sampled lanes */
     bool time;
-    double best_us;    /* time to beat; 0: none */
+    double best_us; /* time to beat; 0: none */
 } tuner_run_job;
 
 typedef struct tuner_run_result {
-    char status[16];    /* db_result.status: ok, launch, wrong, crash, slow */
-    char reason[1024]; /* as long as a ts_err message */
+    char status[16];                  /* db_result.status: ok, launch, wrong, crash, slow */
+    char reason[1024];                /* as long as a ts_err message */
     double time_us, spread_us, error; /* NaN: not timed, not verified */
     int32_t samples;
-    bool leaving;       /* the device was left in doubt: the worker ends after this answer */
+    bool leaving; /* the device was left in doubt: the worker ends after this answer */
     char evidence[2048];
 } tuner_run_result;
 
@@ -68,9 +69,10 @@ void tuner_device_put_run(ts_buf *request, const tuner_run_job *job);
 ts_status tuner_device_get_run(const ts_buf *answer, tuner_run_result *out, ts_err *err);
 
 /* ---- a race ---- */
-void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_kernel_code *codes, size_t count);
-ts_status tuner_device_get_race(const ts_buf *answer, size_t count, double samples_us[][TUNER_MAX_SAMPLES],
-                                int *rounds, ts_err *err);
+void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_kernel_code *codes,
+                           size_t count);
+ts_status tuner_device_get_race(const ts_buf *answer, size_t count,
+                                double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err);
 
 enum tuner_device_request { TUNER_ASK_HELLO, TUNER_ASK_LIMIT, TUNER_ASK_RUN, TUNER_ASK_RACE };
 

@@ -1,4 +1,5 @@
-/* Every variant of every specialization through the compiler, one line each, in the order they finish. */
+/* Every variant of every specialization through the compiler, one line each, in the order they
+ * finish. */
 #include "dry_run.h"
 
 #include <stdlib.h>
@@ -19,8 +20,8 @@ static ts_status report_next(tuner_session *s, int *exit_code, bool *idle, ts_er
     return TS_STATUS_OK;
 }
 
-static ts_status submit(tuner_session *s, tuner_problem *problem, const gen_variant *variant, size_t index,
-                        ts_err *err) {
+static ts_status submit(tuner_session *s, tuner_problem *problem, const gen_variant *variant,
+                        size_t index, ts_err *err) {
     tuner_candidate *candidate = calloc(1, sizeof *candidate);
     if (!candidate) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "candidate");
     candidate->problem = problem;
@@ -34,7 +35,8 @@ static ts_status submit(tuner_session *s, tuner_problem *problem, const gen_vari
     return status;
 }
 
-static ts_status list_problem(tuner_session *s, tuner_problem *problem, int *exit_code, ts_err *err) {
+static ts_status list_problem(tuner_session *s, tuner_problem *problem, int *exit_code,
+                              ts_err *err) {
     gen_variant *variants = NULL;
     size_t count = 0;
     bool idle = false;
@@ -61,7 +63,8 @@ ts_status tuner_dry_run(tuner_session *s, int *exit_code, ts_err *err) {
     bool idle = false;
     *exit_code = TUNER_EXIT_OK;
     for (size_t i = 0; i < s->selection.count && !tuner_interrupted; i++)
-        if (!is_listed(&s->selection, i)) TS_TRY(list_problem(s, &s->selection.problems[i], exit_code, err));
+        if (!is_listed(&s->selection, i))
+            TS_TRY(list_problem(s, &s->selection.problems[i], exit_code, err));
     while (!idle) TS_TRY(report_next(s, exit_code, &idle, err));
     if (tuner_interrupted) *exit_code = TUNER_EXIT_FAILED;
     return TS_STATUS_OK;

@@ -4,7 +4,8 @@
 
 #include "session.h"
 
-/* Lists every variant of every selected specialization. *exit_code is 1 if a default does not compile. */
+/* Lists every variant of every selected specialization. *exit_code is 1 if a default does not
+ * compile. */
 ts_status tuner_dry_run(tuner_session *session, int *exit_code, ts_err *err);
 
 #endif

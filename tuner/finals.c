@@ -5,8 +5,8 @@
 
 #include "campaign.h"
 
-/* Besides the default. More cost time and win nothing: on public spaces the best of ten screened candidates
- * is within the noise of the best of four. */
+/* Besides the default. More cost time and win nothing: on public spaces the best of ten screened
+ * candidates is within the noise of the best of four. */
 enum { CHALLENGERS = 4 };
 /* A screened time this far above the default's is no challenger. */
 static const double hopeless = 1.03;
@@ -35,7 +35,9 @@ static size_t best_left(const final *f) {
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < task->count; i++) {
         const tuner_entry *entry = &task->entries[i];
-        if (entry->state != TUNER_RIGHT_ENTRY || runs(f, i) || entry->time_us > hopeless * task->default_us) continue;
+        if (entry->state != TUNER_RIGHT_ENTRY || runs(f, i) ||
+            entry->time_us > hopeless * task->default_us)
+            continue;
         if (best == SIZE_MAX || entry->time_us < task->entries[best].time_us) best = i;
     }
     return best;
@@ -43,8 +45,8 @@ static size_t best_left(const final *f) {
 
 static ts_status enter(tuner_campaign *campaign, final *f, size_t index, ts_err *err) {
     tuner_candidate *candidate = NULL;
-    TS_TRY(tuner_campaign_candidate(campaign, f->task, &f->task->variants[index], TUNER_WANT_COMPILED, &candidate,
-                                    err));
+    TS_TRY(tuner_campaign_candidate(campaign, f->task, &f->task->variants[index],
+                                    TUNER_WANT_COMPILED, &candidate, err));
     f->indices[f->count] = index;
     f->runners[f->count++] = candidate;
     return TS_STATUS_OK;
@@ -55,9 +57,11 @@ static ts_status line_up(tuner_campaign *campaign, final *f, ts_err *err) {
     tuner_task *task = f->task;
     size_t incumbent = task->incumbent_index;
     TS_TRY(enter(campaign, f, task->default_index, err));
-    if (incumbent != SIZE_MAX && task->entries[incumbent].state == TUNER_RIGHT_ENTRY && !runs(f, incumbent))
+    if (incumbent != SIZE_MAX && task->entries[incumbent].state == TUNER_RIGHT_ENTRY &&
+        !runs(f, incumbent))
         TS_TRY(enter(campaign, f, incumbent, err));
-    for (size_t i; f->count < CHALLENGERS + 1 && (i = best_left(f)) != SIZE_MAX;) TS_TRY(enter(campaign, f, i, err));
+    for (size_t i; f->count < CHALLENGERS + 1 && (i = best_left(f)) != SIZE_MAX;)
+        TS_TRY(enter(campaign, f, i, err));
     return TS_STATUS_OK;
 }
 
@@ -80,14 +84,22 @@ static ts_status compile_runners(tuner_campaign *campaign, final *f, ts_err *err
     return TS_STATUS_OK;
 }
 
-static ts_status store(tuner_campaign *campaign, const final *f, const tuner_race *race, ts_err *err) {
+static ts_status store(tuner_campaign *campaign, const final *f, const tuner_race *race,
+                       ts_err *err) {
     const tuner_candidate *winner = f->runners[race->winner];
-    tuner_choice choice = {.candidate = winner, .compiler = campaign->compiler, .evidence = "measured",
-                           .time_us = race->time_us, .ci_low_us = race->ci_low_us, .ci_high_us = race->ci_high_us,
-                           .default_us = race->default_us, .flops = f->task->flops, .bytes = f->task->bytes,
+    tuner_choice choice = {.candidate = winner,
+                           .compiler = campaign->compiler,
+                           .evidence = "measured",
+                           .time_us = race->time_us,
+                           .ci_low_us = race->ci_low_us,
+                           .ci_high_us = race->ci_high_us,
+                           .default_us = race->default_us,
+                           .flops = f->task->flops,
+                           .bytes = f->task->bytes,
                            .verdict = race->verdict};
     bool is_default = f->indices[race->winner] == f->task->default_index;
-    TS_TRY(tuner_ledger_kernel(&campaign->ledger, winner, campaign->compiler, is_default, &choice.kernel_id, err));
+    TS_TRY(tuner_ledger_kernel(&campaign->ledger, winner, campaign->compiler, is_default,
+                               &choice.kernel_id, err));
     return tuner_ledger_choose(&campaign->ledger, &choice, err);
 }
 
@@ -99,8 +111,10 @@ static ts_status run_race(tuner_campaign *campaign, const final *f, tuner_race *
         built[i] = f->runners[i]->built;
         if (f->indices[i] == f->task->incumbent_index) incumbent = (int)i;
     }
-    TS_TRY(tuner_lab_race(&campaign->session->lab, f->task->problem, built, f->count, samples_us, &rounds, err));
-    tuner_race_judge(samples_us, (int)f->count, rounds, 0, incumbent, campaign->session->options->seed, race);
+    TS_TRY(tuner_lab_race(&campaign->session->lab, f->task->problem, built, f->count, samples_us,
+                          &rounds, err));
+    tuner_race_judge(samples_us, (int)f->count, rounds, 0, incumbent,
+                     campaign->session->options->seed, race);
     return TS_STATUS_OK;
 }
 
@@ -111,11 +125,13 @@ static ts_status decide(tuner_campaign *campaign, tuner_task *task, ts_err *err)
     ts_status status = line_up(campaign, &f, err);
     if (status == TS_STATUS_OK) status = compile_runners(campaign, &f, err);
     if (status == TS_STATUS_OK && !*campaign->interrupted) {
-        if (run_race(campaign, &f, &race, &why) == TS_STATUS_OK) status = store(campaign, &f, &race, err);
+        if (run_race(campaign, &f, &race, &why) == TS_STATUS_OK)
+            status = store(campaign, &f, &race, err);
         else if (!*campaign->interrupted) {
             /* The provisional winner stays; the next run races again. */
             campaign->failed++;
-            tuner_progress_line(&campaign->progress, "%s: the final race failed: %s", task->problem->text, why.message);
+            tuner_progress_line(&campaign->progress, "%s: the final race failed: %s",
+                                task->problem->text, why.message);
         }
     }
     free_final(&f);
@@ -139,7 +155,8 @@ ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-/* A screened time proves less than a race: the gain must be larger than both spreads usually are. */
+/* A screened time proves less than a race: the gain must be larger than both spreads usually are.
+ */
 static const double provisional_gain = 0.95;
 
 ts_status tuner_campaign_keep_best(tuner_campaign *campaign, ts_err *err) {
@@ -148,12 +165,18 @@ ts_status tuner_campaign_keep_best(tuner_campaign *campaign, ts_err *err) {
         final f = {.task = task};
         if (!has_finals(task) || task->keep_winner) continue;
         size_t best = best_left(&f);
-        if (best == SIZE_MAX || !(task->entries[best].time_us < provisional_gain * task->default_us)) continue;
+        if (best == SIZE_MAX ||
+            !(task->entries[best].time_us < provisional_gain * task->default_us))
+            continue;
         ts_status status = enter(campaign, &f, best, err);
         const tuner_built *built = status == TS_STATUS_OK ? f.runners[0]->built : NULL;
         if (built && built->state == TUNER_BUILT_DONE && strcmp(built->status, "ok") == 0) {
-            tuner_race race = {.winner = 0, .time_us = task->entries[best].time_us, .ci_low_us = NAN,
-                               .ci_high_us = NAN, .default_us = task->default_us, .verdict = "win"};
+            tuner_race race = {.winner = 0,
+                               .time_us = task->entries[best].time_us,
+                               .ci_low_us = NAN,
+                               .ci_high_us = NAN,
+                               .default_us = task->default_us,
+                               .verdict = "win"};
             status = store(campaign, &f, &race, err);
         }
         free_final(&f);

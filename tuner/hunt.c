@@ -6,7 +6,8 @@
 
 #include "campaign.h"
 
-/* A problem keeps the device for so many candidates before another gets its turn: its inputs are there. */
+/* A problem keeps the device for so many candidates before another gets its turn: its inputs are
+ * there. */
 enum { TURN = 12 };
 
 /* ---- spaces ---- */
@@ -52,17 +53,20 @@ static size_t find_variant(const tuner_task *task, const char *name) {
 static ts_status open_space(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
     const tuner_options *options = campaign->session->options;
     ts_buf name = {0};
-    TS_TRY(gen_enumerate(campaign->session->g, &task->problem->problem, task->target, &task->variants, &task->count,
-                         err));
+    TS_TRY(gen_enumerate(campaign->session->g, &task->problem->problem, task->target,
+                         &task->variants, &task->count, err));
     task->entries = calloc(task->count + 1, sizeof *task->entries);
     bool made = task->entries && make_coords(task);
-    if (made) task->search = tuner_search_create(tuner_strategy_find(options->strategy), &task->space, options->seed);
+    if (made)
+        task->search = tuner_search_create(tuner_strategy_find(options->strategy), &task->space,
+                                           options->seed);
     if (!task->search) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search space");
     gen_variant_name(&task->default_variant, &name);
     task->default_index = name.failed ? SIZE_MAX : find_variant(task, name.data);
     ts_buf_free(&name);
     if (task->default_index == SIZE_MAX)
-        return ts_fail(err, TS_STATUS_TEMPLATE, "%s: the default variant is not in the space", task->problem->text);
+        return ts_fail(err, TS_STATUS_TEMPLATE, "%s: the default variant is not in the space",
+                       task->problem->text);
     task->entries[task->default_index] = (tuner_entry){TUNER_RIGHT_ENTRY, task->default_us};
     tuner_search_claim(task->search, task->default_index);
     tuner_search_tell(task->search, task->default_index, task->default_us);
@@ -70,8 +74,8 @@ static ts_status open_space(tuner_campaign *campaign, tuner_task *task, ts_err *
     return TS_STATUS_OK;
 }
 
-/* Half of the budget follows the share of the time, half goes to all alike: a problem that is short here may
- * be launched often by a model. */
+/* Half of the budget follows the share of the time, half goes to all alike: a problem that is short
+ * here may be launched often by a model. */
 static void set_weights(tuner_campaign *campaign) {
     double total_us = 0, count = 0;
     for (size_t i = 0; i < campaign->count; i++) {
@@ -81,35 +85,75 @@ static void set_weights(tuner_campaign *campaign) {
     }
     for (size_t i = 0; i < campaign->count; i++)
         if (campaign->tasks[i].search)
-            campaign->tasks[i].weight = 0.5 / count + 0.5 * campaign->tasks[i].default_us / total_us;
+            campaign->tasks[i].weight =
+                0.5 / count + 0.5 * campaign->tasks[i].default_us / total_us;
 }
 
 /* ---- steps ---- */
 
 static void learn(tuner_task *task, size_t index, const char *status, double time_us) {
     bool timed = strcmp(status, "ok") == 0 || strcmp(status, "slow") == 0;
-    task->entries[index] = (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED, timed ? time_us : INFINITY};
+    task->entries[index] =
+        (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED, timed ? time_us : INFINITY};
     tuner_search_tell(task->search, index, timed ? time_us : INFINITY);
     if (timed && !(time_us >= task->best_us)) task->best_us = time_us;
     task->tried++;
 }
 
-static bool next_index(tuner_task *task, size_t *index) {
-    if (task->incumbent_index != SIZE_MAX && task->entries[task->incumbent_index].state == TUNER_UNTRIED) {
-        *index = task->incumbent_index; /* the older winner first */
-        tuner_search_claim(task->search, *index);
-        return true;
-    }
-    return tuner_search_next(task->search, index);
+static bool is_untried(const tuner_task *task, size_t index) {
+    return index != SIZE_MAX && task->entries[index].state == TUNER_UNTRIED;
 }
 
-/* Takes the task's next variant: from an earlier run's result, or into the queue. False: none is left. */
+static size_t best_index(const tuner_task *task) {
+    size_t best = task->default_index;
+    for (size_t i = 0; i < task->count; i++)
+        if (task->entries[i].state == TUNER_RIGHT_ENTRY &&
+            task->entries[i].time_us < task->entries[best].time_us)
+            best = i;
+    return best;
+}
+
+static size_t find_same(const tuner_task *task, const gen_variant *variant) {
+    for (size_t i = 0; i < task->count; i++)
+        if (task->variants[i].version == variant->version &&
+            memcmp(task->variants[i].tunables, variant->tunables, sizeof variant->tunables) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+/* What is best for another problem of the family is a good guess here, and often compiled already.
+ */
+static size_t sibling_guess(const tuner_campaign *campaign, const tuner_task *task) {
+    for (size_t i = 0; i < campaign->count; i++) {
+        const tuner_task *other = &campaign->tasks[i];
+        if (other == task || !other->search ||
+            other->problem->problem.family != task->problem->problem.family)
+            continue;
+        size_t guess = find_same(task, &other->variants[best_index(other)]);
+        if (is_untried(task, guess)) return guess;
+    }
+    return SIZE_MAX;
+}
+
+static bool next_index(const tuner_campaign *campaign, tuner_task *task, size_t *index) {
+    size_t guess = is_untried(task, task->incumbent_index)
+                       ? task->incumbent_index /* the older winner first */
+                       : sibling_guess(campaign, task);
+    if (guess == SIZE_MAX) return tuner_search_next(task->search, index);
+    tuner_search_claim(task->search, guess);
+    *index = guess;
+    return true;
+}
+
+/* Takes the task's next variant: from an earlier run's result, or into the queue. False: none is
+ * left. */
 static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts_err *err) {
     size_t index = 0;
     tuner_candidate *candidate = NULL;
-    *more = next_index(task, &index);
+    *more = next_index(campaign, task, &index);
     if (!*more) return TS_STATUS_OK;
-    TS_TRY(tuner_campaign_candidate(campaign, task, &task->variants[index], TUNER_WANT_TIMED, &candidate, err));
+    TS_TRY(tuner_campaign_candidate(campaign, task, &task->variants[index], TUNER_WANT_TIMED,
+                                    &candidate, err));
     const tuner_past *past = tuner_past_find(&task->past, candidate->name, candidate->signature);
     if (past) {
         learn(task, index, past->status, past->time_us);
@@ -145,7 +189,8 @@ static tuner_task *choose_task(tuner_campaign *campaign, const bool *exhausted) 
     for (size_t i = 0; i < campaign->count; i++) {
         tuner_task *task = &campaign->tasks[i];
         if (!task->search || exhausted[i]) continue;
-        if (!best || expected_cost_s(task) / task->weight < expected_cost_s(best) / best->weight) best = task;
+        if (!best || expected_cost_s(task) / task->weight < expected_cost_s(best) / best->weight)
+            best = task;
     }
     return best;
 }
@@ -158,10 +203,13 @@ static void show(tuner_campaign *campaign) {
         if (!task->search) continue;
         done += task->tried + 1;
         total += task->count;
-        if (!best || task->default_us / task->best_us > best->default_us / best->best_us) best = task;
+        if (!best || task->default_us / task->best_us > best->default_us / best->best_us)
+            best = task;
     }
     char note[160] = "";
-    if (best) snprintf(note, sizeof note, "best: %.2fx %s", best->default_us / best->best_us, best->problem->text);
+    if (best)
+        snprintf(note, sizeof note, "best: %.2fx %s", best->default_us / best->best_us,
+                 best->problem->text);
     tuner_progress_show(&campaign->progress, done, total, note);
 }
 
@@ -210,7 +258,8 @@ ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err 
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < campaign->count && status == TS_STATUS_OK; i++) {
         tuner_task *task = &campaign->tasks[i];
-        if (task->state == TUNER_TASK_COVERED && !task->default_only) status = open_space(campaign, task, err);
+        if (task->state == TUNER_TASK_COVERED && !task->default_only)
+            status = open_space(campaign, task, err);
     }
     set_weights(campaign);
     tuner_progress_stage(&campaign->progress, "search", budget_s);

@@ -1,8 +1,8 @@
 /* The lab's queue: rendering, compiling, running, in whatever order keeps the workers busy.
  *
- * A candidate passes through three stages: its source is compiled (or is waited for, if an equal one is
- * under way), it is run on the device if it is to be verified or timed, it is finished. Nothing here decides
- * which candidate is worth trying, and nothing here stores results. */
+ * A candidate passes through three stages: its source is compiled (or is waited for, if an equal
+ * one is under way), it is run on the device if it is to be verified or timed, it is finished.
+ * Nothing here decides which candidate is worth trying, and nothing here stores results. */
 #include "lab.h"
 
 #include <math.h>
@@ -15,13 +15,16 @@ static const double compile_timeout_s = 90;
 /* The first run of a problem draws inputs and asks the oracle; the others only launch. */
 static const double first_run_factor = 6;
 
-void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs, double run_timeout_s,
-                    const volatile sig_atomic_t *interrupted) {
-    *lab = (tuner_lab){.g = context->g, .device_context = *context, .interrupted = interrupted,
+void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
+                    double run_timeout_s, const volatile sig_atomic_t *interrupted) {
+    *lab = (tuner_lab){.g = context->g,
+                       .device_context = *context,
+                       .interrupted = interrupted,
                        .run_timeout_s = run_timeout_s};
     lab->jobs = jobs < 1 ? 1 : jobs > TUNER_MAX_JOBS ? TUNER_MAX_JOBS : jobs;
     tuner_worker_init(&lab->workers[0], tuner_device_serve, &lab->device_context);
-    for (size_t i = 1; i <= lab->jobs; i++) tuner_worker_init(&lab->workers[i], tuner_compile_serve, NULL);
+    for (size_t i = 1; i <= lab->jobs; i++)
+        tuner_worker_init(&lab->workers[i], tuner_compile_serve, NULL);
 }
 
 void tuner_lab_close(tuner_lab *lab) {
@@ -64,8 +67,8 @@ static tuner_built *add_built(tuner_lab *lab) {
     return built;
 }
 
-static void sign(const tuner_candidate *candidate, const char *source_hash, const tuner_compiler *compiler,
-                 char signature[TS_HASH_HEX]) {
+static void sign(const tuner_candidate *candidate, const char *source_hash,
+                 const tuner_compiler *compiler, char signature[TS_HASH_HEX]) {
     ts_hash hash;
     ts_hash_init(&hash);
     ts_hash_text(&hash, source_hash);
@@ -94,10 +97,11 @@ ts_status tuner_lab_prepare(tuner_lab *lab, tuner_candidate *candidate, ts_err *
     TS_TRY(tuner_lab_compiler(lab, gen_target_kind(candidate->target), &compiler, err));
     candidate->result = (tuner_run_result){.time_us = NAN, .spread_us = NAN, .error = NAN};
     tuner_run_result_set(&candidate->result, "ok", "");
-    if (gen_render(lab->g, &candidate->variant, &candidate->problem->problem, candidate->target, &source,
-                   &refusal) != TS_STATUS_OK) {
+    if (gen_render(lab->g, &candidate->variant, &candidate->problem->problem, candidate->target,
+                   &source, &refusal) != TS_STATUS_OK) {
         /* Its source does not exist: what the family's templates say now stands for it. */
-        sign(candidate, gen_family_hash(candidate->problem->problem.family), compiler, candidate->signature);
+        sign(candidate, gen_family_hash(candidate->problem->problem.family), compiler,
+             candidate->signature);
         tuner_run_result_set(&candidate->result, "constraint", refusal.message);
         gen_source_free(&source);
         return TS_STATUS_OK;
@@ -128,7 +132,8 @@ void tuner_lab_submit(tuner_lab *lab, tuner_candidate *candidate) {
 }
 
 bool tuner_lab_has_room(const tuner_lab *lab) {
-    /* Twice the compilers, so that none waits for the device; at least a few to make a turn worth it. */
+    /* Twice the compilers, so that none waits for the device; at least a few to make a turn worth
+     * it. */
     size_t wanted = 2 * lab->jobs < 8 ? 8 : 2 * lab->jobs;
     return lab->queued < (wanted < TUNER_MAX_QUEUE ? wanted : TUNER_MAX_QUEUE);
 }
@@ -175,7 +180,8 @@ static ts_status start_compiles(tuner_lab *lab, ts_err *err) {
     return status;
 }
 
-/* The lines of a log that say what is wrong; a log's first lines are often only "In file included". */
+/* The lines of a log that say what is wrong; a log's first lines are often only "In file included".
+ */
 static void excerpt(const ts_buf *log, char *out, size_t bytes) {
     const char *text = log->data ? log->data : "", *at = strstr(text, "error");
     while (at && at > text && at[-1] != '\n') at--;
@@ -246,7 +252,8 @@ static ts_status start_run(tuner_lab *lab, ts_err *err) {
 
 static tuner_candidate *take_from_queue(tuner_lab *lab, size_t index) {
     tuner_candidate *candidate = lab->queue[index];
-    memmove(&lab->queue[index], &lab->queue[index + 1], (lab->queued - index - 1) * sizeof *lab->queue);
+    memmove(&lab->queue[index], &lab->queue[index + 1],
+            (lab->queued - index - 1) * sizeof *lab->queue);
     lab->queued--;
     return candidate;
 }
@@ -258,7 +265,8 @@ static tuner_candidate *finish_run(tuner_lab *lab, tuner_candidate *candidate) {
     candidate->running = false;
     candidate->cost_s += tuner_now_s() - candidate->started_s;
     if (reply->outcome != TUNER_REPLY) {
-        tuner_run_result_set(result, reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash", reply->detail);
+        tuner_run_result_set(result, reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash",
+                             reply->detail);
     } else if (tuner_device_get_run(&reply->message, result, &err) != TS_STATUS_OK) {
         tuner_run_result_set(result, "launch", err.message);
         tuner_worker_stop(&lab->workers[0]); /* it could not even set the trial up: a new one may */
@@ -274,13 +282,15 @@ static tuner_candidate *finish_run(tuner_lab *lab, tuner_candidate *candidate) {
 
 /* ---- the loop ---- */
 
-/* A candidate that needs nothing more: refused by its template or compiler, or wanted only compiled. */
+/* A candidate that needs nothing more: refused by its template or compiler, or wanted only
+ * compiled. */
 static tuner_candidate *take_finished(tuner_lab *lab) {
     for (size_t i = 0; i < lab->queued; i++) {
         tuner_candidate *candidate = lab->queue[i];
         const tuner_built *built = candidate->built;
         if (built && (built->state != TUNER_BUILT_DONE || wants_device(candidate))) continue;
-        if (built && strcmp(built->status, "ok") != 0) tuner_run_result_set(&candidate->result, built->status, built->reason);
+        if (built && strcmp(built->status, "ok") != 0)
+            tuner_run_result_set(&candidate->result, built->status, built->reason);
         return take_from_queue(lab, i);
     }
     return NULL;

@@ -29,16 +29,19 @@ ts_status tuner_lab_limit(tuner_lab *lab, double *copy_gbytes, ts_err *err) {
     tuner_device_put_limit(&request);
     ts_status status = ask(lab, 0, &request, err);
     ts_buf_free(&request);
-    return status == TS_STATUS_OK ? tuner_device_get_limit(&lab->reply.message, copy_gbytes, err) : status;
+    return status == TS_STATUS_OK ? tuner_device_get_limit(&lab->reply.message, copy_gbytes, err)
+                                  : status;
 }
 
-ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out, ts_err *err) {
+ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out,
+                             ts_err *err) {
     tuner_compiler *compiler = &lab->compilers[kind];
     if (!compiler->name[0]) {
         /* Any idle compile worker will do; all of them may be busy with jobs of another kind. */
         size_t index = 1;
         while (index < lab->jobs && lab->workers[index].busy) index++;
-        if (lab->workers[index].busy) return ts_fail(err, TS_STATUS_COMPILE, "no idle compile worker to ask");
+        if (lab->workers[index].busy)
+            return ts_fail(err, TS_STATUS_COMPILE, "no idle compile worker to ask");
         ts_buf request = {0};
         tuner_compile_put_describe(&request, kind);
         ts_status status = ask(lab, index, &request, err);
@@ -50,8 +53,9 @@ ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler
     return TS_STATUS_OK;
 }
 
-ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built, size_t count,
-                         double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err) {
+ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built,
+                         size_t count, double samples_us[][TUNER_MAX_SAMPLES], int *rounds,
+                         ts_err *err) {
     tuner_kernel_code codes[TUNER_MAX_FINALISTS];
     ts_buf request = {0};
     for (size_t i = 0; i < count; i++)
@@ -60,6 +64,7 @@ ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_bui
     tuner_device_put_race(&request, problem->text, codes, count);
     ts_status status = ask(lab, 0, &request, err);
     ts_buf_free(&request);
-    return status == TS_STATUS_OK ? tuner_device_get_race(&lab->reply.message, count, samples_us, rounds, err)
-                                  : status;
+    return status == TS_STATUS_OK
+               ? tuner_device_get_race(&lab->reply.message, count, samples_us, rounds, err)
+               : status;
 }

@@ -18,10 +18,13 @@ static void make_folder_of(const char *path) {
     free(copy);
 }
 
-ts_status tuner_ledger_open(tuner_ledger *ledger, const char *path, const tuner_device_facts *facts, ts_err *err) {
-    *ledger = (tuner_ledger){.device = {.name = facts->info.name, .target = facts->info.target,
+ts_status tuner_ledger_open(tuner_ledger *ledger, const char *path, const tuner_device_facts *facts,
+                            ts_err *err) {
+    *ledger = (tuner_ledger){.device = {.name = facts->info.name,
+                                        .target = facts->info.target,
                                         .sm_count = facts->info.sm_count,
-                                        .memory_bytes = facts->info.memory_bytes, .driver = facts->info.driver}};
+                                        .memory_bytes = facts->info.memory_bytes,
+                                        .driver = facts->info.driver}};
     make_folder_of(path);
     return db_writer_open(path, &ledger->db, err);
 }
@@ -50,18 +53,20 @@ static void keep_past(void *context, const db_result *result) {
         walk->items = grown;
         walk->capacity = capacity;
     }
-    tuner_past past = {ts_arena_strdup(walk->arena, result->variant), ts_arena_strdup(walk->arena, result->signature),
+    tuner_past past = {ts_arena_strdup(walk->arena, result->variant),
+                       ts_arena_strdup(walk->arena, result->signature),
                        ts_arena_strdup(walk->arena, result->status), result->time_us};
     if (!past.variant || !past.signature || !past.status) walk->failed = true;
     else walk->items[walk->count++] = past;
 }
 
-ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem, const gen_target *target,
-                            ts_arena *arena, tuner_past_list *out, ts_err *err) {
+ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
+                            const gen_target *target, ts_arena *arena, tuner_past_list *out,
+                            ts_err *err) {
     past_walk walk = {.arena = arena};
     tuner_past_list list = {0};
-    ts_status status = db_each_result(ledger->db, problem->text, gen_target_name(target), ledger->device.name,
-                                      keep_past, &walk, err);
+    ts_status status = db_each_result(ledger->db, problem->text, gen_target_name(target),
+                                      ledger->device.name, keep_past, &walk, err);
     if (status == TS_STATUS_OK && walk.count) {
         list.items = ts_arena_alloc(arena, walk.count * sizeof *list.items);
         if (list.items) memcpy(list.items, walk.items, walk.count * sizeof *list.items);
@@ -74,20 +79,25 @@ ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem, 
     return status;
 }
 
-const tuner_past *tuner_past_find(const tuner_past_list *list, const char *variant, const char *signature) {
+const tuner_past *tuner_past_find(const tuner_past_list *list, const char *variant,
+                                  const char *signature) {
     for (size_t i = list->count; i > 0; i--) {
         const tuner_past *past = &list->items[i - 1];
-        if (strcmp(past->signature, signature) == 0 && strcmp(past->variant, variant) == 0) return past;
+        if (strcmp(past->signature, signature) == 0 && strcmp(past->variant, variant) == 0)
+            return past;
     }
     return NULL;
 }
 
-ts_status tuner_ledger_winner(tuner_ledger *ledger, const tuner_problem *problem, const gen_target *target,
-                              ts_arena *arena, db_winner *out, ts_err *err) {
-    return db_read_winner(ledger->db, problem->text, gen_target_name(target), ledger->device.name, arena, out, err);
+ts_status tuner_ledger_winner(tuner_ledger *ledger, const tuner_problem *problem,
+                              const gen_target *target, ts_arena *arena, db_winner *out,
+                              ts_err *err) {
+    return db_read_winner(ledger->db, problem->text, gen_target_name(target), ledger->device.name,
+                          arena, out, err);
 }
 
-bool tuner_winner_is_current(const db_winner *winner, const gen_family *family, const tuner_compiler *compiler) {
+bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
+                             const tuner_compiler *compiler) {
     return strcmp(winner->evidence, "measured") == 0 && !isnan(winner->ci_low_us) &&
            strcmp(winner->family_hash, gen_family_hash(family)) == 0 &&
            strcmp(winner->oracle_hash, gen_family_oracle_hash(family)) == 0 &&
@@ -95,7 +105,8 @@ bool tuner_winner_is_current(const db_winner *winner, const gen_family *family, 
 }
 
 ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candidate,
-                              const tuner_compiler *compiler, bool is_default, int64_t *id, ts_err *err) {
+                              const tuner_compiler *compiler, bool is_default, int64_t *id,
+                              ts_err *err) {
     const tuner_built *built = candidate->built;
     const gen_family *family = candidate->problem->problem.family;
     ts_buf options = {0};
@@ -123,8 +134,8 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
     return status;
 }
 
-ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candidate, int64_t kernel_id,
-                              ts_err *err) {
+ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candidate,
+                              int64_t kernel_id, ts_err *err) {
     const tuner_run_result *run = &candidate->result;
     db_result result = {.kernel_id = kernel_id,
                         .problem = candidate->problem->text,

@@ -1,13 +1,11 @@
-/* The `tune` program: picks the command, prints its failure, maps it to an exit code. Only this file prints
- * usage and exits. */
+/* The `tune` program: picks the command, prints its failure, maps it to an exit code. Only this
+ * file prints usage and exits. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../runtime/tunesmith_kernels.h"
 #include "commands.h"
-
-volatile sig_atomic_t tuner_interrupted;
 
 static const char tune_help[] =
     "tune [options]          tunes kernels for this machine and stores the winners in a database\n"
@@ -62,10 +60,8 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"tune", tuner_command_tune, tune_help}, /* also what runs without a name */
-    {"check", tuner_command_check, check_help},
-    {"ls", tuner_command_ls, ls_help},
-    {"explain", tuner_command_explain, explain_help},
-    {"export", tuner_command_export, export_help},
+    {"check", tuner_command_check, check_help},       {"ls", tuner_command_ls, ls_help},
+    {"explain", tuner_command_explain, explain_help}, {"export", tuner_command_export, export_help},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -86,7 +82,8 @@ static void print_help(const struct command *command) {
     fputs(command->help, stdout);
     if (command != &commands[0]) return;
     puts("\nOther commands (each with --help)");
-    for (size_t i = 1; i < COMMANDS; i++) printf("  %.*s\n", (int)strcspn(commands[i].help, "\n"), commands[i].help);
+    for (size_t i = 1; i < COMMANDS; i++)
+        printf("  %.*s\n", (int)strcspn(commands[i].help, "\n"), commands[i].help);
 }
 
 /* The first signal asks for an orderly end, the second is the system's own. */
@@ -102,7 +99,8 @@ static int exit_code_of(ts_status status) {
 }
 
 int main(int argc, char **argv) {
-    const struct command *command = argc > 1 && argv[1][0] != '-' ? find_command(argv[1]) : &commands[0];
+    const struct command *command =
+        argc > 1 && argv[1][0] != '-' ? find_command(argv[1]) : &commands[0];
     if (!command) {
         fprintf(stderr, "tune: no command \"%s\"; see tune --help\n", argv[1]);
         return TUNER_EXIT_USAGE;

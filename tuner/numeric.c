@@ -1,7 +1,7 @@
 /* Element formats and seeded inputs. No device, no case data: plain memory in, plain memory out.
  *
- * The generator is a hash of (seed, stream, index), so a tensor does not depend on how many others were
- * drawn before it, and one element can be drawn alone. */
+ * The generator is a hash of (seed, stream, index), so a tensor does not depend on how many others
+ * were drawn before it, and one element can be drawn alone. */
 #include "numeric.h"
 
 #include <string.h>
@@ -25,9 +25,11 @@ static uint16_t to_bf16(float value) {
 }
 
 static uint16_t to_fp16(float value) {
-    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
+    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u,
+             magnitude = bits & 0x7fffffffu;
     if (value != value) return 0x7fff;
-    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
+    if (magnitude >= 0x477ff000u)
+        return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
     if (magnitude < 0x38800000u) /* subnormal: adding 0.5 lets the float adder round to 2^-24 */
         return (uint16_t)(sign | (float_bits(bits_float(magnitude) + 0.5f) - 0x3f000000u));
     return (uint16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
@@ -58,7 +60,8 @@ double tuner_load_element(gen_dtype dtype, const void *data, int64_t index) {
     return 0;
 }
 
-/* The finaliser of SplitMix64, twice: any single-bit change of seed, stream or index flips half the bits. */
+/* The finaliser of SplitMix64, twice: any single-bit change of seed, stream or index flips half the
+ * bits. */
 static uint64_t mix(uint64_t x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
@@ -73,8 +76,9 @@ double tuner_random_unit(uint64_t seed, uint64_t stream, uint64_t index) {
     return (double)(tuner_random_u64(seed, stream, index) >> 11) * 0x1p-53;
 }
 
-/* Sum of four uniform 16-bit pieces, scaled to variance 1: bell-shaped, within 3.47 standard deviations,
- * one hash an element and the same on every machine (no libm). Each piece is centred. */
+/* Sum of four uniform 16-bit pieces, scaled to variance 1: bell-shaped, within 3.47 standard
+ * deviations, one hash an element and the same on every machine (no libm). Each piece is centred.
+ */
 static double random_normal(uint64_t seed, uint64_t stream, uint64_t index) {
     uint64_t bits = tuner_random_u64(seed, stream, index);
     int64_t sum = 0;
@@ -82,12 +86,15 @@ static double random_normal(uint64_t seed, uint64_t stream, uint64_t index) {
     return ((double)sum - 2 * 65535.0) * (1.7320508075688772 / 65536.0);
 }
 
-static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, int64_t element, double previous) {
+static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, int64_t element,
+                   double previous) {
     uint64_t index = (uint64_t)element;
     switch (t->init) {
     case GEN_INIT_NORMAL: return t->init_a + t->init_b * random_normal(seed, stream, index);
-    case GEN_INIT_UNIFORM: return t->init_a + (t->init_b - t->init_a) * tuner_random_unit(seed, stream, index);
-    case GEN_INIT_INDEX: return (double)(int64_t)(t->init_a * tuner_random_unit(seed, stream, index));
+    case GEN_INIT_UNIFORM:
+        return t->init_a + (t->init_b - t->init_a) * tuner_random_unit(seed, stream, index);
+    case GEN_INIT_INDEX:
+        return (double)(int64_t)(t->init_a * tuner_random_unit(seed, stream, index));
     case GEN_INIT_OFFSETS: break;
     }
     if (element == 0) return 0;

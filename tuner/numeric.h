@@ -14,8 +14,8 @@ uint64_t tuner_random_u64(uint64_t seed, uint64_t stream, uint64_t index);
 /* The same as a number 0 <= x < 1. */
 double tuner_random_unit(uint64_t seed, uint64_t stream, uint64_t index);
 
-/* Fills rows x cols elements (row pitch tensor->pitch) of `data` as tensor->init says. Elements between the
- * rows stay as they are. */
+/* Fills rows x cols elements (row pitch tensor->pitch) of `data` as tensor->init says. Elements
+ * between the rows stay as they are. */
 void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, void *data);
 
 #endif

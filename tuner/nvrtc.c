@@ -1,9 +1,10 @@
 /* CUDA C++ to cubin with NVRTC, loaded by dlopen in the compile worker.
  *
- * Search order: TUNESMITH_NVRTC (a library file), the loader's path, toolkit folders, the folders of the
- * Python package nvidia-cuda-nvrtc (site-packages and build/nvrtc, where `make setup` unpacks it).
- * NVRTC needs no GPU. It compiles for a real architecture, so the answer is machine code; ptxas's -v report
- * arrives in the compile log and says registers, spills and static shared memory. */
+ * Search order: TUNESMITH_NVRTC (a library file), the loader's path, toolkit folders, the folders
+ * of the Python package nvidia-cuda-nvrtc (site-packages and build/nvrtc, where `make setup`
+ * unpacks it). NVRTC needs no GPU. It compiles for a real architecture, so the answer is machine
+ * code; ptxas's -v report arrives in the compile log and says registers, spills and static shared
+ * memory. */
 #include "compile.h"
 
 #include <dlfcn.h>
@@ -20,7 +21,8 @@ typedef struct nvrtc_api {
     int major, minor;
     const char *(*error)(int);
     int (*version)(int *, int *);
-    int (*create)(nvrtc_program **, const char *, const char *, int, const char *const *, const char *const *);
+    int (*create)(nvrtc_program **, const char *, const char *, int, const char *const *,
+                  const char *const *);
     int (*destroy)(nvrtc_program **);
     int (*compile)(nvrtc_program *, int, const char *const *);
     int (*log_size)(nvrtc_program *, size_t *);
@@ -48,7 +50,7 @@ static const char *const patterns[] = {
 
 /* The same, below a folder that is known only at run time. */
 static const char *const rooted[] = {
-    "%s/nvrtc/nvidia/*/lib/libnvrtc.so.1[23]",           /* build/nvrtc, next to the program */
+    "%s/nvrtc/nvidia/*/lib/libnvrtc.so.1[23]", /* build/nvrtc, next to the program */
     "%s/nvrtc/*/lib/libnvrtc.so.1[23]",
     "%s/../build/nvrtc/nvidia/*/lib/libnvrtc.so.1[23]",
     "%s/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so.1[23]", /* VIRTUAL_ENV, CONDA_PREFIX */
@@ -85,7 +87,8 @@ static void *find_library(void) {
     if (chosen && *chosen) return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
     void *library = NULL;
     for (size_t i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !library; i++) library = open_glob(patterns[i]);
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !library; i++)
+        library = open_glob(patterns[i]);
     char program[512];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     if (!library && length > 0) {
@@ -95,28 +98,33 @@ static void *find_library(void) {
         library = open_below(program);
     }
     const char *const roots[] = {"VIRTUAL_ENV", "CONDA_PREFIX", "HOME"};
-    for (size_t i = 0; i < sizeof roots / sizeof *roots && !library; i++) library = open_below(getenv(roots[i]));
+    for (size_t i = 0; i < sizeof roots / sizeof *roots && !library; i++)
+        library = open_below(getenv(roots[i]));
     return library;
 }
 
 static ts_status load(nvrtc_api *api, ts_err *err) {
     void *library = find_library();
     if (!library)
-        return ts_fail(err, TS_STATUS_COMPILE,
-                       "NVRTC not found; run `make setup`, install the CUDA toolkit or the Python package "
-                       "nvidia-cuda-nvrtc, or set TUNESMITH_NVRTC to libnvrtc.so");
-    const struct { const char *name; void *slot; } symbols[] = {
-        {"nvrtcGetErrorString", &api->error},     {"nvrtcVersion", &api->version},
-        {"nvrtcCreateProgram", &api->create},     {"nvrtcDestroyProgram", &api->destroy},
-        {"nvrtcCompileProgram", &api->compile},   {"nvrtcGetProgramLogSize", &api->log_size},
-        {"nvrtcGetProgramLog", &api->log},        {"nvrtcGetCUBINSize", &api->cubin_size},
+        return ts_fail(
+            err, TS_STATUS_COMPILE,
+            "NVRTC not found; run `make setup`, install the CUDA toolkit or the Python package "
+            "nvidia-cuda-nvrtc, or set TUNESMITH_NVRTC to libnvrtc.so");
+    const struct {
+        const char *name;
+        void *slot;
+    } symbols[] = {
+        {"nvrtcGetErrorString", &api->error},   {"nvrtcVersion", &api->version},
+        {"nvrtcCreateProgram", &api->create},   {"nvrtcDestroyProgram", &api->destroy},
+        {"nvrtcCompileProgram", &api->compile}, {"nvrtcGetProgramLogSize", &api->log_size},
+        {"nvrtcGetProgramLog", &api->log},      {"nvrtcGetCUBINSize", &api->cubin_size},
         {"nvrtcGetCUBIN", &api->cubin},
     };
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *address = dlsym(library, symbols[i].name);
         if (!address)
-            return ts_fail(err, TS_STATUS_COMPILE, "NVRTC lacks %s; version 12.0 or newer is needed",
-                           symbols[i].name);
+            return ts_fail(err, TS_STATUS_COMPILE,
+                           "NVRTC lacks %s; version 12.0 or newer is needed", symbols[i].name);
         memcpy(symbols[i].slot, &address, sizeof address);
     }
     if (api->version(&api->major, &api->minor) != 0)
@@ -137,7 +145,8 @@ static ts_status describe(tuner_compiler *out, ts_err *err) {
     const nvrtc_api *api = NULL;
     TS_TRY(nvrtc(&api, err));
     snprintf(out->name, sizeof out->name, "nvrtc %d.%d", api->major, api->minor);
-    out->driver_min = 1000 * api->major; /* minor version compatibility: any driver of the same major */
+    out->driver_min =
+        1000 * api->major; /* minor version compatibility: any driver of the same major */
     return TS_STATUS_OK;
 }
 
@@ -152,10 +161,11 @@ static void parse_log(tuner_compiled *out) {
         if (*line == '\n') line++;
         size_t length = strcspn(line, "\n");
         char text[512];
-        snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1), line);
+        snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1),
+                 line);
         long stack, stores, loads, registers;
-        if (sscanf(text, " %ld bytes stack frame, %ld bytes spill stores, %ld bytes spill loads", &stack,
-                   &stores, &loads) == 3)
+        if (sscanf(text, " %ld bytes stack frame, %ld bytes spill stores, %ld bytes spill loads",
+                   &stack, &stores, &loads) == 3)
             keep_most(&out->spill_bytes, stores + loads);
         const char *used = strstr(text, "Used ");
         if (!used || sscanf(used, "Used %ld registers", &registers) != 1) continue;
@@ -166,8 +176,8 @@ static void parse_log(tuner_compiled *out) {
     }
 }
 
-static ts_status compile(const char *source, size_t bytes, const char *const *options, tuner_compiled *out,
-                         ts_err *err) {
+static ts_status compile(const char *source, size_t bytes, const char *const *options,
+                         tuner_compiled *out, ts_err *err) {
     (void)bytes; /* NUL-terminated by the channel's buffer */
     const nvrtc_api *api = NULL;
     TS_TRY(nvrtc(&api, err));
@@ -175,7 +185,8 @@ static ts_status compile(const char *source, size_t bytes, const char *const *op
     while (options[count]) count++;
     nvrtc_program *program = NULL;
     int failed = api->create(&program, source, "kernel.cu", 0, NULL, NULL);
-    if (failed) return ts_fail(err, TS_STATUS_COMPILE, "nvrtcCreateProgram: %s", api->error(failed));
+    if (failed)
+        return ts_fail(err, TS_STATUS_COMPILE, "nvrtcCreateProgram: %s", api->error(failed));
     failed = api->compile(program, count, options);
     size_t log_bytes = 0, cubin_bytes = 0;
     char *data = NULL;
@@ -191,7 +202,9 @@ static ts_status compile(const char *source, size_t bytes, const char *const *op
         ts_buf_append(&out->blob, data, cubin_bytes);
         out->ok = true;
     } else if (!failed) {
-        ts_buf_printf(&out->log, "nvrtc produced no cubin; the target's options must name a real architecture");
+        ts_buf_printf(
+            &out->log,
+            "nvrtc produced no cubin; the target's options must name a real architecture");
     }
     free(data);
     api->destroy(&program);

@@ -1,4 +1,5 @@
-/* getopt_long over one table; every option says for which command it is and how its value is read. */
+/* getopt_long over one table; every option says for which command it is and how its value is read.
+ */
 #include "options.h"
 
 #include <errno.h>
@@ -8,28 +9,34 @@
 
 enum command_bits { TUNE = 1, CHECK = 2 };
 
-static ts_status read_number(const char *name, const char *text, double low, double high, double *out, ts_err *err) {
+static ts_status read_number(const char *name, const char *text, double low, double high,
+                             double *out, ts_err *err) {
     char *end;
     errno = 0;
     double value = strtod(text, &end);
     if (end == text || *end || errno || !(value >= low && value <= high))
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s %s: not a number from %.0f to %.0f", name, text, low,
-                       high);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s %s: not a number from %.0f to %.0f",
+                       name, text, low, high);
     *out = value;
     return TS_STATUS_OK;
 }
 
 /* "90", "90s", "3m", "1h" */
 static ts_status read_duration(const char *name, const char *text, double *out, ts_err *err) {
-    static const struct { const char *suffix; double seconds; } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+    static const struct {
+        const char *suffix;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
     char *end;
     double value = strtod(text, &end);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (end == text || strcmp(end, units[i].suffix) != 0 || !(value >= 0 && value < 1e7)) continue;
+        if (end == text || strcmp(end, units[i].suffix) != 0 || !(value >= 0 && value < 1e7))
+            continue;
         *out = value * units[i].seconds;
         return TS_STATUS_OK;
     }
-    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s %s: not a time such as 90s, 3m or 1h", name, text);
+    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s %s: not a time such as 90s, 3m or 1h",
+                   name, text);
 }
 
 static ts_status add_pick(tuner_options *o, tuner_pick_kind kind, const char *text, ts_err *err) {
@@ -43,15 +50,35 @@ static ts_status add_templates(tuner_options *o, const char *dir, ts_err *err) {
     size_t count = 0;
     while (o->template_dirs[count]) count++;
     if (count == TUNER_MAX_TEMPLATE_DIRS)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d --templates", TUNER_MAX_TEMPLATE_DIRS - 1);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d --templates",
+                       TUNER_MAX_TEMPLATE_DIRS - 1);
     o->template_dirs[count] = dir;
     return TS_STATUS_OK;
 }
 
 enum option_id {
-    OPT_GPU, OPT_DB, OPT_MODEL, OPT_FAMILY, OPT_PROBLEM, OPT_DTYPE, OPT_BUDGET, OPT_TIMEOUT, OPT_DEVICE, OPT_TEMPLATES,
-    OPT_TEMPLATES_ROOT, OPT_STRATEGY, OPT_SEED, OPT_JOBS, OPT_FRESH, OPT_DRY_RUN, OPT_REQUIRE_DEVICE, OPT_JSON,
-    OPT_QUIET, OPT_SAMPLE, OPT_COMPILE_ONLY, OPT_COUNT
+    OPT_GPU,
+    OPT_DB,
+    OPT_MODEL,
+    OPT_FAMILY,
+    OPT_PROBLEM,
+    OPT_DTYPE,
+    OPT_BUDGET,
+    OPT_TIMEOUT,
+    OPT_DEVICE,
+    OPT_TEMPLATES,
+    OPT_TEMPLATES_ROOT,
+    OPT_STRATEGY,
+    OPT_SEED,
+    OPT_JOBS,
+    OPT_FRESH,
+    OPT_DRY_RUN,
+    OPT_REQUIRE_DEVICE,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_SAMPLE,
+    OPT_COMPILE_ONLY,
+    OPT_COUNT
 };
 
 static const struct option_row {
@@ -125,24 +152,34 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     }
 }
 
-ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out, ts_err *err) {
+ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out,
+                              ts_err *err) {
     int bit = strcmp(command, "check") == 0 ? CHECK : TUNE;
     struct option longs[OPT_COUNT + 1] = {0};
     for (int i = 0; i < OPT_COUNT; i++)
-        longs[i] = (struct option){rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
-    tuner_options o = {.gpu = "auto", .budget_s = 180, .timeout_s = 40, .strategy = "auto", .seed = 1, .sample = -1};
+        longs[i] = (struct option){
+            rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
+    tuner_options o = {.gpu = "auto",
+                       .budget_s = 180,
+                       .timeout_s = 40,
+                       .strategy = "auto",
+                       .seed = 1,
+                       .sample = -1};
     o.template_dirs[0] = TS_TEMPLATES_DIR;
     opterr = 0;
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
-        if (id == '?') return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option %s", argv[optind - 1]);
-        if (id == ':') return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s needs a value", argv[optind - 1]);
+        if (id == '?')
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option %s", argv[optind - 1]);
+        if (id == ':')
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s needs a value", argv[optind - 1]);
         if (!(rows[id - 256].commands & bit))
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s is not an option of `tune%s`", rows[id - 256].name,
-                           bit == CHECK ? " check" : "");
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s is not an option of `tune%s`",
+                           rows[id - 256].name, bit == CHECK ? " check" : "");
         TS_TRY(set_option(&o, (enum option_id)(id - 256), optarg, err));
     }
-    if (optind < argc) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", argv[optind]);
+    if (optind < argc)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", argv[optind]);
     *out = o;
     return TS_STATUS_OK;
 }
@@ -153,7 +190,8 @@ ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err) {
     if (chosen && *chosen) ts_buf_printf(out, "%s", chosen);
     else if (data && *data) ts_buf_printf(out, "%s/tunesmith/tunesmith.db", data);
     else if (home && *home) ts_buf_printf(out, "%s/.local/share/tunesmith/tunesmith.db", home);
-    else return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no place for the database; use --db FILE");
+    else
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no place for the database; use --db FILE");
     if (out->failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "path of the database");
     return TS_STATUS_OK;
 }

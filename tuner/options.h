@@ -6,7 +6,11 @@
 
 enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16 };
 
-typedef enum tuner_pick_kind { TUNER_PICK_PROBLEM, TUNER_PICK_FAMILY, TUNER_PICK_MODEL } tuner_pick_kind;
+typedef enum tuner_pick_kind {
+    TUNER_PICK_PROBLEM,
+    TUNER_PICK_FAMILY,
+    TUNER_PICK_MODEL
+} tuner_pick_kind;
 
 typedef struct tuner_pick {
     tuner_pick_kind kind;
@@ -14,29 +18,31 @@ typedef struct tuner_pick {
 } tuner_pick;
 
 typedef struct tuner_options {
-    const char *gpu;      /* "auto", "cpu", or a target */
-    const char *db;       /* NULL: the default place */
+    const char *gpu; /* "auto", "cpu", or a target */
+    const char *db;  /* NULL: the default place */
     tuner_pick picks[TUNER_MAX_PICKS];
     size_t pick_count;
-    const char *dtypes;   /* comma-separated; NULL: all */
+    const char *dtypes; /* comma-separated; NULL: all */
     double budget_s;
-    double timeout_s;     /* for one candidate on the device */
-    const char *device;   /* ordinal or UUID of a GPU; NULL: the first */
-    int jobs;             /* 0: one a core */
+    double timeout_s;   /* for one candidate on the device */
+    const char *device; /* ordinal or UUID of a GPU; NULL: the first */
+    int jobs;           /* 0: one a core */
     uint64_t seed;
     const char *strategy;
-    const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS + 1]; /* [0] is the built-in folder; NULL-terminated */
+    const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
+                              1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;
-    int sample;           /* check: variants a version besides its first; -1: all */
-    bool compile_only;    /* check */
+    int sample;        /* check: variants a version besides its first; -1: all */
+    bool compile_only; /* check */
 } tuner_options;
 
-/* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other are
- * refused. INVALID_ARGUMENT names the option. */
-ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out, ts_err *err);
+/* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other
+ * are refused. INVALID_ARGUMENT names the option. */
+ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out,
+                              ts_err *err);
 
-/* The database to use: --db, TUNESMITH_DB, or tunesmith/tunesmith.db below XDG_DATA_HOME or ~/.local/share.
- * Appended to *out. INVALID_ARGUMENT: none of them is set. */
+/* The database to use: --db, TUNESMITH_DB, or tunesmith/tunesmith.db below XDG_DATA_HOME or
+ * ~/.local/share. Appended to *out. INVALID_ARGUMENT: none of them is set. */
 ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err);
 
 #endif

@@ -21,13 +21,15 @@ ts_status tuner_oracle_build(gen *g, const gen_family *family, const char *folde
     snprintf(library_path, sizeof library_path, "%s/%s.so", folder, name);
     snprintf(include, sizeof include, "-I%s", folder);
     int code = 0;
-    const char *const argv[] = {"cc", "-std=c17", "-O2", "-fPIC", "-shared", include,
-                                "-o", library_path, source_path, "-lm", NULL};
+    const char *const argv[] = {"cc", "-std=c17",   "-O2",       "-fPIC", "-shared", include,
+                                "-o", library_path, source_path, "-lm",   NULL};
     ts_status status = gen_ref_header(g, family, &header, err);
     if (status == TS_STATUS_OK) status = ts_file_write(header_path, header.data, header.bytes, err);
-    if (status == TS_STATUS_OK) status = tuner_process_run(argv, COMPILE_LIMIT_S, &output, &code, err);
+    if (status == TS_STATUS_OK)
+        status = tuner_process_run(argv, COMPILE_LIMIT_S, &output, &code, err);
     if (status == TS_STATUS_OK && code != 0)
-        status = ts_fail(err, TS_STATUS_COMPILE, "oracle of %s: %.800s", name, output.data ? output.data : "");
+        status = ts_fail(err, TS_STATUS_COMPILE, "oracle of %s: %.800s", name,
+                         output.data ? output.data : "");
     ts_buf_free(&header);
     ts_buf_free(&output);
     return status;
@@ -75,7 +77,8 @@ static void *run_lanes(void *context) {
     return NULL;
 }
 
-void tuner_oracle_run(gen_oracle oracle, const void *slots, const int64_t *lanes, int64_t count, int threads) {
+void tuner_oracle_run(gen_oracle oracle, const void *slots, const int64_t *lanes, int64_t count,
+                      int threads) {
     lane_work work = {oracle, slots, lanes, count, 0};
     pthread_t helpers[MAX_THREADS];
     int started = 0;

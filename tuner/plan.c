@@ -1,4 +1,5 @@
-/* Planning: a task a problem, what is up to date, what earlier runs left. Also what all stages share. */
+/* Planning: a task a problem, what is up to date, what earlier runs left. Also what all stages
+ * share. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,8 +7,9 @@
 #include "campaign.h"
 #include "report.h"
 
-ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task, const gen_variant *variant,
-                                   tuner_want want, tuner_candidate **out, ts_err *err) {
+ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
+                                   const gen_variant *variant, tuner_want want,
+                                   tuner_candidate **out, ts_err *err) {
     tuner_candidate *candidate = calloc(1, sizeof *candidate);
     if (!candidate) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "candidate");
     candidate->problem = task->problem;
@@ -21,8 +23,8 @@ ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task, c
     return status;
 }
 
-ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate, int64_t kernel_id,
-                                ts_err *err) {
+ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate,
+                                int64_t kernel_id, ts_err *err) {
     campaign->measured++;
     if (campaign->session->options->json) tuner_report_result(candidate);
     return tuner_ledger_result(&campaign->ledger, candidate, kernel_id, err);
@@ -33,12 +35,13 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
     const gen_family *family = task->problem->problem.family;
     const tuner_options *options = campaign->session->options;
     db_winner winner;
-    ts_status status = tuner_ledger_winner(&campaign->ledger, task->problem, task->target, &campaign->arena, &winner,
-                                           err);
+    ts_status status = tuner_ledger_winner(&campaign->ledger, task->problem, task->target,
+                                           &campaign->arena, &winner, err);
     if (status != TS_STATUS_OK && status != TS_STATUS_NOT_FOUND) return status;
     bool stored = status == TS_STATUS_OK && strcmp(winner.evidence, "measured") == 0;
     if (options->fresh) return TS_STATUS_OK;
-    TS_TRY(tuner_ledger_past(&campaign->ledger, task->problem, task->target, &campaign->arena, &task->past, err));
+    TS_TRY(tuner_ledger_past(&campaign->ledger, task->problem, task->target, &campaign->arena,
+                             &task->past, err));
     if (!stored) return TS_STATUS_OK;
     if (tuner_winner_is_current(&winner, family, campaign->compiler)) {
         task->state = TUNER_TASK_CURRENT;
@@ -51,7 +54,8 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
 }
 
 static ts_status measure_work(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
-    gen_case test = {.problem = task->problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
+    gen_case test = {
+        .problem = task->problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
     gen_binding binding;
     TS_TRY(gen_bind(campaign->session->g, &test, &binding, err));
     task->flops = binding.flops;
@@ -59,26 +63,32 @@ static ts_status measure_work(tuner_campaign *campaign, tuner_task *task, ts_err
     return TS_STATUS_OK;
 }
 
-static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem, const gen_target *target,
-                          bool default_only, ts_err *err) {
+static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem,
+                          const gen_target *target, bool default_only, ts_err *err) {
     tuner_task *task = &campaign->tasks[campaign->count++];
-    *task = (tuner_task){.problem = problem, .target = target, .default_only = default_only, .default_us = NAN,
-                         .best_us = NAN, .incumbent_index = SIZE_MAX};
+    *task = (tuner_task){.problem = problem,
+                         .target = target,
+                         .default_only = default_only,
+                         .default_us = NAN,
+                         .best_us = NAN,
+                         .incumbent_index = SIZE_MAX};
     TS_TRY(measure_work(campaign, task, err));
     TS_TRY(recall(campaign, task, err));
     if (task->state == TUNER_TASK_CURRENT) return TS_STATUS_OK;
     ts_err why = {0};
-    ts_status status = gen_default(campaign->session->g, &problem->problem, target, &task->default_variant, &why);
+    ts_status status =
+        gen_default(campaign->session->g, &problem->problem, target, &task->default_variant, &why);
     if (status == TS_STATUS_NOT_FOUND) {
         task->state = TUNER_TASK_ABSENT;
-        if (!default_only) tuner_progress_line(&campaign->progress, "%s: %s", problem->text, why.message);
+        if (!default_only)
+            tuner_progress_line(&campaign->progress, "%s: %s", problem->text, why.message);
         return TS_STATUS_OK;
     }
     return status == TS_STATUS_OK ? status : ts_fail(err, status, "%s", why.message);
 }
 
-/* The oldest level that this CPU's target descends from: its default is stored too, so that the file runs on
- * an older chip. NULL for other targets. */
+/* The oldest level that this CPU's target descends from: its default is stored too, so that the
+ * file runs on an older chip. NULL for other targets. */
 static const gen_target *oldest_level(const gen_target *target) {
     const gen_target *oldest = target, *parent;
     while ((parent = gen_target_parent(oldest))) oldest = parent;
@@ -98,13 +108,15 @@ ts_status tuner_campaign_plan(tuner_campaign *campaign, ts_err *err) {
     tuner_session *session = campaign->session;
     tuner_selection *selection = &session->selection;
     const gen_target *oldest = session->have_device ? oldest_level(session->target) : NULL;
-    TS_TRY(tuner_lab_compiler(&session->lab, gen_target_kind(session->target), &campaign->compiler, err));
+    TS_TRY(tuner_lab_compiler(&session->lab, gen_target_kind(session->target), &campaign->compiler,
+                              err));
     campaign->tasks = calloc(2 * selection->count + 1, sizeof *campaign->tasks);
     if (!campaign->tasks) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of tasks");
     for (size_t i = 0; i < selection->count; i++)
         TS_TRY(add_task(campaign, &selection->problems[i], session->target, false, err));
     for (size_t i = 0; i < selection->count && oldest; i++)
-        if (is_first_of_spec(selection, i)) TS_TRY(add_task(campaign, &selection->problems[i], oldest, true, err));
+        if (is_first_of_spec(selection, i))
+            TS_TRY(add_task(campaign, &selection->problems[i], oldest, true, err));
     return TS_STATUS_OK;
 }
 

@@ -26,7 +26,8 @@ static void exec_child(const char *const *argv, int cpu_limit_s, int output) {
     _exit(127);
 }
 
-ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *output, int *code, ts_err *err) {
+ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *output, int *code,
+                            ts_err *err) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return ts_fail(err, TS_STATUS_IO, "pipe: %s", strerror(errno));
     pid_t pid = fork();
@@ -54,14 +55,16 @@ ts_status tuner_scratch_make(char path[256], ts_err *err) {
     if (!base || !*base || strlen(base) > 180) base = "/tmp";
     snprintf(path, 256, "%s/tunesmith-XXXXXX", base);
     if (!mkdtemp(path))
-        return ts_fail(err, TS_STATUS_IO, "cannot make a scratch folder in %s: %s", base, strerror(errno));
+        return ts_fail(err, TS_STATUS_IO, "cannot make a scratch folder in %s: %s", base,
+                       strerror(errno));
     return TS_STATUS_OK;
 }
 
 void tuner_scratch_remove(const char *path) {
     DIR *folder = opendir(path);
     if (!folder) return;
-    for (struct dirent *entry; (entry = readdir(folder));) unlinkat(dirfd(folder), entry->d_name, 0);
+    for (struct dirent *entry; (entry = readdir(folder));)
+        unlinkat(dirfd(folder), entry->d_name, 0);
     closedir(folder);
     rmdir(path);
 }

@@ -5,9 +5,10 @@
 #include "../db/base.h"
 
 /* Runs argv[0] (searched in PATH) with no standard input; appends its standard output and error to
- * *output, sets *code to its exit code (128 + signal if a signal ended it). IO: it could not be started.
- * The program dies with the calling process, and after `cpu_limit_s` of processor time. */
-ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *output, int *code, ts_err *err);
+ * *output, sets *code to its exit code (128 + signal if a signal ended it). IO: it could not be
+ * started. The program dies with the calling process, and after `cpu_limit_s` of processor time. */
+ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *output, int *code,
+                            ts_err *err);
 
 /* Makes a private directory below TMPDIR (or /tmp), path of at most 200 characters into `path`. */
 ts_status tuner_scratch_make(char path[256], ts_err *err);

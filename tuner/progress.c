@@ -36,7 +36,9 @@ static void format_duration(double seconds, char text[32]) {
 
 void tuner_progress_show(tuner_progress *progress, size_t done, size_t total, const char *note) {
     double now_s = tuner_now_s(), elapsed_s = now_s - progress->begin_s;
-    if (progress->quiet || now_s - progress->shown_s < (progress->terminal ? terminal_period_s : log_period_s)) return;
+    if (progress->quiet ||
+        now_s - progress->shown_s < (progress->terminal ? terminal_period_s : log_period_s))
+        return;
     progress->shown_s = now_s;
     double share = total ? (double)done / (double)total : 0, left_s = NAN;
     if (progress->end_s > 0) {
@@ -53,10 +55,12 @@ void tuner_progress_show(tuner_progress *progress, size_t done, size_t total, co
     for (int i = 0; i < BAR_CELLS; i++) bar[i] = i < (int)(share * BAR_CELLS) ? '#' : '.';
     bar[BAR_CELLS] = '\0';
     if (progress->terminal) {
-        fprintf(stderr, "\r\033[K%-8s [%s] %3.0f %%  %zu/%zu  ETA %s  %.60s", progress->stage, bar, 100 * share, done,
-                total, eta, note);
+        fprintf(stderr, "\r\033[K%-8s [%s] %3.0f %%  %zu/%zu  ETA %s  %.60s", progress->stage, bar,
+                100 * share, done, total, eta, note);
         progress->bar_shown = true;
-    } else fprintf(stderr, "%s: %.0f %% (%zu of %zu), ETA %s  %s\n", progress->stage, 100 * share, done, total, eta, note);
+    } else
+        fprintf(stderr, "%s: %.0f %% (%zu of %zu), ETA %s  %s\n", progress->stage, 100 * share,
+                done, total, eta, note);
     fflush(stderr);
 }
 

@@ -1,4 +1,5 @@
-/* `tune ls`, `tune explain`, `tune export`: what a database holds. They read, and open no device. */
+/* `tune ls`, `tune explain`, `tune export`: what a database holds. They read, and open no device.
+ */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,10 @@ typedef struct query_options {
 
 /* --db FILE, --json, --out PATH, then words. */
 static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
-    static const struct option longs[] = {{"db", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'},
-                                          {"out", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {{"db", required_argument, NULL, 'd'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"out", required_argument, NULL, 'o'},
+                                          {NULL, 0, NULL, 0}};
     query_options o = {0};
     opterr = 0;
     optind = 1;
@@ -30,7 +33,9 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
         if (id == 'd') o.db = optarg;
         else if (id == 'j') o.json = true;
         else if (id == 'o') o.out = optarg;
-        else return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s", argv[optind - 1]);
+        else
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s",
+                           argv[optind - 1]);
     }
     o.rest = argv + optind;
     o.rest_count = argc - optind;
@@ -59,7 +64,8 @@ static void print_groups(const db_winner *winners, size_t count) {
         for (end = begin; end < count && strcmp(winners[end].target, first->target) == 0 &&
                           strcmp(winners[end].device.name, first->device.name) == 0;)
             end++;
-        printf("%s%s on %s\n", begin ? "\n" : "", first->target, *first->device.name ? first->device.name : "any device");
+        printf("%s%s on %s\n", begin ? "\n" : "", first->target,
+               *first->device.name ? first->device.name : "any device");
         tuner_report_table(first, end - begin, 0);
     }
 }
@@ -74,7 +80,8 @@ static ts_status list_image(const db_image *image, bool json, ts_err *err) {
         print_groups(winners, image->winner_count);
         printf("\n%zu kernels, %zu winners\n", image->kernel_count, image->winner_count);
     }
-    for (size_t i = 0; i < image->warning_count; i++) fprintf(stderr, "tune ls: %s\n", image->warnings[i]);
+    for (size_t i = 0; i < image->warning_count; i++)
+        fprintf(stderr, "tune ls: %s\n", image->warnings[i]);
     free(winners);
     return TS_STATUS_OK;
 }
@@ -106,9 +113,11 @@ static void print_result(void *context, const db_result *result) {
 }
 
 static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) {
-    printf("%s\n  target %s, device %s\n", w->problem, w->target, *w->device.name ? w->device.name : "any");
+    printf("%s\n  target %s, device %s\n", w->problem, w->target,
+           *w->device.name ? w->device.name : "any");
     printf("  %s: %s (%s", w->verdict, w->variant, w->evidence);
-    if (w->ci_low_us > 0) printf(", %.2f us, 95 %% interval %.2f to %.2f", w->time_us, w->ci_low_us, w->ci_high_us);
+    if (w->ci_low_us > 0)
+        printf(", %.2f us, 95 %% interval %.2f to %.2f", w->time_us, w->ci_low_us, w->ci_high_us);
     else if (w->time_us > 0) printf(", %.2f us, not raced yet", w->time_us);
     if (w->default_us > 0) printf(", default %.2f us", w->default_us);
     printf(")\n  compiled by %s\n  results:\n", w->compiler);
@@ -142,8 +151,9 @@ static ts_status explain(const char *path, const char *problem, ts_err *err) {
     db_writer_close(db);
     db_image_free(&image);
     if (status == TS_STATUS_OK && found == 0)
-        return ts_fail(err, TS_STATUS_NOT_FOUND, "%s holds nothing for \"%s\"; add it with\n  tune --problem '%s'",
-                       path, problem, problem);
+        return ts_fail(err, TS_STATUS_NOT_FOUND,
+                       "%s holds nothing for \"%s\"; add it with\n  tune --problem '%s'", path,
+                       problem, problem);
     return status;
 }
 
@@ -151,7 +161,8 @@ ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *e
     query_options o;
     ts_buf path = {0}, words = {0}, problem = {0};
     TS_TRY(parse(argc, argv, &o, err));
-    if (o.rest_count == 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune explain needs a problem");
+    if (o.rest_count == 0)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune explain needs a problem");
     for (int i = 0; i < o.rest_count; i++) ts_buf_printf(&words, "%s%s", i ? " " : "", o.rest[i]);
     ts_status status = existing_database(&o, &path, err);
     if (status == TS_STATUS_OK) status = canonical(words.data, &problem, err);
@@ -169,9 +180,11 @@ ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *er
     query_options o;
     ts_buf path = {0};
     TS_TRY(parse(argc, argv, &o, err));
-    if (o.rest_count > 0) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", o.rest[0]);
+    if (o.rest_count > 0)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", o.rest[0]);
     ts_status status = existing_database(&o, &path, err);
-    if (status == TS_STATUS_OK) status = db_export_winners(path.data, o.out ? o.out : "db/winners", err);
+    if (status == TS_STATUS_OK)
+        status = db_export_winners(path.data, o.out ? o.out : "db/winners", err);
     ts_buf_free(&path);
     *exit_code = TUNER_EXIT_OK;
     return status;

@@ -44,7 +44,8 @@ void tuner_race_judge(double samples_us[][TUNER_MAX_SAMPLES], int count, int rou
     if (incumbent != TUNER_NOBODY && incumbent != defending &&
         beats(samples_us[incumbent], samples_us[defending], rounds, seed + 1))
         holder = incumbent;
-    if (fastest != holder && beats(samples_us[fastest], samples_us[holder], rounds, seed + 2)) holder = fastest;
+    if (fastest != holder && beats(samples_us[fastest], samples_us[holder], rounds, seed + 2))
+        holder = fastest;
     out->winner = holder;
     out->time_us = median(samples_us[holder], rounds);
     out->default_us = median(samples_us[defending], rounds);

@@ -1,4 +1,5 @@
-/* Tables and JSON lines. Every line is flushed: a reader at the other end of a pipe sees it at once. */
+/* Tables and JSON lines. Every line is flushed: a reader at the other end of a pipe sees it at
+ * once. */
 #include "report.h"
 
 #include <jansson.h>
@@ -23,34 +24,36 @@ static void print_line(json_t *object) {
 }
 
 void tuner_report_result(const tuner_candidate *c) {
-    print_line(json_pack("{ss ss ss ss so}", "problem", c->problem->text, "variant", c->name, "status",
-                         c->result.status, "reason", c->result.reason, "time_us", number(c->result.time_us)));
+    print_line(json_pack("{ss ss ss ss so}", "problem", c->problem->text, "variant", c->name,
+                         "status", c->result.status, "reason", c->result.reason, "time_us",
+                         number(c->result.time_us)));
 }
 
 void tuner_report_compiled(const tuner_candidate *c, bool json) {
     static const tuner_compiled nothing = {.registers = -1, .spill_bytes = -1, .shared_bytes = -1};
     const tuner_compiled *compiled = c->built ? &c->built->compiled : &nothing;
     if (json) {
-        print_line(json_pack("{ss ss ss ss ss so so so}", "family", gen_family_name(c->problem->problem.family),
-                             "variant", c->name, "target", gen_target_name(c->target), "status", c->result.status,
-                             "reason", c->result.reason, "registers", count_or_null(compiled->registers),
-                             "spill_bytes", count_or_null(compiled->spill_bytes), "shared_bytes",
-                             count_or_null(compiled->shared_bytes)));
+        print_line(json_pack(
+            "{ss ss ss ss ss so so so}", "family", gen_family_name(c->problem->problem.family),
+            "variant", c->name, "target", gen_target_name(c->target), "status", c->result.status,
+            "reason", c->result.reason, "registers", count_or_null(compiled->registers),
+            "spill_bytes", count_or_null(compiled->spill_bytes), "shared_bytes",
+            count_or_null(compiled->shared_bytes)));
         return;
     }
     printf("%-10s %s  %s", c->result.status, c->name, c->problem->spec);
     if (compiled->registers >= 0)
-        printf("  %d registers, %d bytes spilled, %d bytes shared", compiled->registers, compiled->spill_bytes,
-               compiled->shared_bytes);
+        printf("  %d registers, %d bytes spilled, %d bytes shared", compiled->registers,
+               compiled->spill_bytes, compiled->shared_bytes);
     printf("%s%s\n", c->result.reason[0] ? "  " : "", c->result.reason);
     fflush(stdout);
 }
 
 void tuner_report_winner(const db_winner *w) {
-    print_line(json_pack("{ss ss so so so so so}", "problem", w->problem, "variant", w->variant, "time_us",
-                         number(w->time_us), "default_us", number(w->default_us), "speedup",
-                         number(w->default_us / w->time_us), "ci_low_us", number(w->ci_low_us), "ci_high_us",
-                         number(w->ci_high_us)));
+    print_line(json_pack("{ss ss so so so so so}", "problem", w->problem, "variant", w->variant,
+                         "time_us", number(w->time_us), "default_us", number(w->default_us),
+                         "speedup", number(w->default_us / w->time_us), "ci_low_us",
+                         number(w->ci_low_us), "ci_high_us", number(w->ci_high_us)));
 }
 
 /* ---- the table ---- */
@@ -58,8 +61,8 @@ void tuner_report_winner(const db_winner *w) {
 enum { CELL_BYTES = 200, COLUMNS = 8 };
 typedef char table_row[COLUMNS][CELL_BYTES];
 
-static const char *const headings[COLUMNS] = {"problem", "winner", "time us", "default us", "speed-up",
-                                              "GB/s", "GFLOP/s", "of copy limit"};
+static const char *const headings[COLUMNS] = {"problem",  "winner", "time us", "default us",
+                                              "speed-up", "GB/s",   "GFLOP/s", "of copy limit"};
 
 static void format_number(char cell[CELL_BYTES], const char *format, double value) {
     if (!isfinite(value)) snprintf(cell, CELL_BYTES, "-");
@@ -102,7 +105,9 @@ void tuner_report_table(const db_winner *winners, size_t count, double copy_gbyt
         print_row(row, widths);
     }
     if (copy_gbytes > 0)
-        printf("copy limit: %.1f GB/s read plus written, measured on this device by a plain copy; above 100 %% the\n"
-               "data came from a cache, far below it the arithmetic decides\n", copy_gbytes);
+        printf(
+            "copy limit: %.1f GB/s read plus written, measured on this device by a plain copy; above 100 %% the\n"
+            "data came from a cache, far below it the arithmetic decides\n",
+            copy_gbytes);
     fflush(stdout);
 }

@@ -12,7 +12,8 @@ void tuner_report_compiled(const tuner_candidate *candidate, bool json);
 /* {"problem","variant","time_us","default_us","speedup","ci_low_us","ci_high_us"} */
 void tuner_report_winner(const db_winner *winner);
 
-/* The table of winners. `copy_gbytes`: measured copy bandwidth of the device in GB/s, 0 if unknown. */
+/* The table of winners. `copy_gbytes`: measured copy bandwidth of the device in GB/s, 0 if unknown.
+ */
 void tuner_report_table(const db_winner *winners, size_t count, double copy_gbytes);
 
 #endif

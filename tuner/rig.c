@@ -1,7 +1,7 @@
 /* Device copies of a trial's slab: fresh before every verified launch, several of them for timing.
  *
- * The workspace holds garbage before a verified launch (a kernel may rely only on what its launch data says
- * is cleared) and has guard bytes on both sides like every tensor. */
+ * The workspace holds garbage before a verified launch (a kernel may rely only on what its launch
+ * data says is cleared) and has guard bytes on both sides like every tensor. */
 #include "rig.h"
 
 #include <math.h>
@@ -10,16 +10,18 @@
 
 enum { WORKSPACE_BYTE = 0xf5 };
 
-ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *trial, tuner_rig **out,
-                           ts_err *err) {
+ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *trial,
+                           tuner_rig **out, ts_err *err) {
     tuner_rig *rig = calloc(1, sizeof *rig);
     if (!rig) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "rig");
     *rig = (tuner_rig){.device = device, .stream = stream, .trial = trial};
     rig->after = malloc(trial->image_bytes);
     rig->args = malloc((size_t)trial->binding.args_bytes);
-    ts_status status = rig->after && rig->args ? TS_STATUS_OK
-                                               : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "copy of the outputs");
-    if (status == TS_STATUS_OK) status = device->ops->alloc(device, trial->image_bytes, &rig->slabs[0], err);
+    ts_status status = rig->after && rig->args
+                           ? TS_STATUS_OK
+                           : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "copy of the outputs");
+    if (status == TS_STATUS_OK)
+        status = device->ops->alloc(device, trial->image_bytes, &rig->slabs[0], err);
     if (status == TS_STATUS_OK) {
         rig->slab_count = 1;
         *out = rig;
@@ -74,7 +76,8 @@ ts_status tuner_rig_reserve(tuner_rig *rig, const ts_kernel *kernel, ts_err *err
 
 ts_status tuner_rig_launch(tuner_rig *rig, const ts_kernel *kernel, size_t index, ts_err *err) {
     fill_args(rig, index);
-    return ts_kernel_launch(kernel, rig->stream, rig->args, (size_t)rig->trial->binding.args_bytes, err);
+    return ts_kernel_launch(kernel, rig->stream, rig->args, (size_t)rig->trial->binding.args_bytes,
+                            err);
 }
 
 /* Fresh bytes: everything after a failure, else what the last kernel may have written. */
@@ -82,8 +85,8 @@ static ts_status refresh(tuner_rig *rig, bool whole, ts_err *err) {
     const tuner_trial *trial = rig->trial;
     const rt_device_ops *ops = rig->device->ops;
     size_t from = whole || !rig->clean ? 0 : trial->writable_at;
-    TS_TRY(ops->upload(rig->device, rig->stream, (unsigned char *)rig->slabs[0] + from, trial->image + from,
-                       trial->image_bytes - from, err));
+    TS_TRY(ops->upload(rig->device, rig->stream, (unsigned char *)rig->slabs[0] + from,
+                       trial->image + from, trial->image_bytes - from, err));
     rig->clean = true;
     if (!rig->workspace) return TS_STATUS_OK;
     return ops->fill(rig->device, rig->stream, rig->workspace, WORKSPACE_BYTE,
@@ -97,7 +100,8 @@ static bool is_guard(const unsigned char *bytes) {
 }
 
 /* The guard after the workspace lies after the bytes that this kernel asked for. */
-static ts_status check_workspace(tuner_rig *rig, const ts_kernel *kernel, bool *clean, ts_err *err) {
+static ts_status check_workspace(tuner_rig *rig, const ts_kernel *kernel, bool *clean,
+                                 ts_err *err) {
     const rt_device_ops *ops = rig->device->ops;
     unsigned char guard[TUNER_GUARD_BYTES];
     *clean = true;
@@ -105,17 +109,20 @@ static ts_status check_workspace(tuner_rig *rig, const ts_kernel *kernel, bool *
     size_t bytes = ts_kernel_workspace_bytes(kernel, rig->args);
     TS_TRY(ops->download(rig->device, rig->stream, guard, rig->workspace, sizeof guard, err));
     *clean = is_guard(guard);
-    TS_TRY(ops->download(rig->device, rig->stream, guard, workspace_start(rig) + bytes, sizeof guard, err));
+    TS_TRY(ops->download(rig->device, rig->stream, guard, workspace_start(rig) + bytes,
+                         sizeof guard, err));
     *clean = *clean && is_guard(guard);
     return TS_STATUS_OK;
 }
 
-static ts_status collect(tuner_rig *rig, const ts_kernel *kernel, size_t from, bool *workspace_clean, ts_err *err) {
+static ts_status collect(tuner_rig *rig, const ts_kernel *kernel, size_t from,
+                         bool *workspace_clean, ts_err *err) {
     const rt_device_ops *ops = rig->device->ops;
     TS_TRY(ops->sync(rig->device, rig->stream, err));
     TS_TRY(check_workspace(rig, kernel, workspace_clean, err));
-    return ops->download(rig->device, rig->stream, rig->after + from, (unsigned char *)rig->slabs[0] + from,
-                         rig->trial->image_bytes - from, err);
+    return ops->download(rig->device, rig->stream, rig->after + from,
+                         (unsigned char *)rig->slabs[0] + from, rig->trial->image_bytes - from,
+                         err);
 }
 
 tuner_verdict tuner_rig_verify(tuner_rig *rig, const ts_kernel *kernel, bool whole, ts_buf *message,

@@ -1,4 +1,5 @@
-/* A trial on a device: copies of its slab, a guarded workspace, and the launch of one kernel on them. */
+/* A trial on a device: copies of its slab, a guarded workspace, and the launch of one kernel on
+ * them. */
 #ifndef TUNER_RIG_H
 #define TUNER_RIG_H
 
@@ -21,22 +22,29 @@ typedef struct tuner_rig {
 } tuner_rig;
 
 /* Allocates one slab copy; more for timing come with tuner_rig_widen. Free with tuner_rig_free. */
-ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *trial, tuner_rig **out,
-                           ts_err *err);
+ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *trial,
+                           tuner_rig **out, ts_err *err);
 void tuner_rig_free(tuner_rig *rig);
 
-/* Adds slab copies until together they are larger than the device's last-level cache (so that a timed
- * launch finds its inputs in memory), at most `max_bytes` or TUNER_MAX_SLABS of them. */
+/* Adds slab copies until together they are larger than the device's last-level cache (so that a
+ * timed launch finds its inputs in memory), at most `max_bytes` or TUNER_MAX_SLABS of them. */
 ts_status tuner_rig_widen(tuner_rig *rig, int64_t max_bytes, ts_err *err);
 
-/* Launches `kernel` on slab `index`, asynchronously on a GPU. The workspace must have been reserved. */
+/* Launches `kernel` on slab `index`, asynchronously on a GPU. The workspace must have been
+ * reserved. */
 ts_status tuner_rig_reserve(tuner_rig *rig, const ts_kernel *kernel, ts_err *err);
 ts_status tuner_rig_launch(tuner_rig *rig, const ts_kernel *kernel, size_t index, ts_err *err);
 
-typedef enum tuner_verdict { TUNER_RIGHT, TUNER_WRONG, TUNER_LAUNCH_FAILED, TUNER_CRASHED } tuner_verdict;
+typedef enum tuner_verdict {
+    TUNER_RIGHT,
+    TUNER_WRONG,
+    TUNER_LAUNCH_FAILED,
+    TUNER_CRASHED
+} tuner_verdict;
 
-/* Runs the kernel once on fresh data and checks what it left. `whole` also proves that the inputs are
- * untouched. `message` gets the reason of any verdict but TUNER_RIGHT; *error the worst relative norm. */
+/* Runs the kernel once on fresh data and checks what it left. `whole` also proves that the inputs
+ * are untouched. `message` gets the reason of any verdict but TUNER_RIGHT; *error the worst
+ * relative norm. */
 tuner_verdict tuner_rig_verify(tuner_rig *rig, const ts_kernel *kernel, bool whole, ts_buf *message,
                                double *error);
 

@@ -1,9 +1,9 @@
 /* Strategies: exhaustive, random, and local search with restarts.
  *
- * On public brute-forced spaces (convolution, dedispersion) plain random is as good as anything for the first
- * twenty points; from fifty on any local search over Hamming neighbours wins, and the clever ones differ by
- * less than two per cent. So one local search is enough: it starts with random points, then explores the
- * neighbours of the best points known, and now and then jumps. */
+ * On public brute-forced spaces (convolution, dedispersion) plain random is as good as anything for
+ * the first twenty points; from fifty on any local search over Hamming neighbours wins, and the
+ * clever ones differ by less than two per cent. So one local search is enough: it starts with
+ * random points, then explores the neighbours of the best points known, and now and then jumps. */
 #include "search.h"
 
 #include <math.h>
@@ -13,18 +13,18 @@
 #include "numeric.h"
 
 enum {
-    RANDOM_START = 16,    /* points before the first neighbour is tried */
-    LEADERS = 6,          /* best points whose neighbours are explored */
-    JUMP_ONE_IN = 10,     /* random restarts among the local steps */
-    SMALL_SPACE = 64,     /* auto: not worth a strategy */
+    RANDOM_START = 16, /* points before the first neighbour is tried */
+    LEADERS = 6,       /* best points whose neighbours are explored */
+    JUMP_ONE_IN = 10,  /* random restarts among the local steps */
+    SMALL_SPACE = 64,  /* auto: not worth a strategy */
 };
 
 struct tuner_search {
     const tuner_strategy *strategy;
     const tuner_space *space;
-    double *cost;      /* NAN: not told */
+    double *cost; /* NAN: not told */
     bool *handed_out;
-    size_t left;       /* not handed out */
+    size_t left; /* not handed out */
     uint64_t seed, draws;
 };
 
@@ -60,7 +60,8 @@ static bool are_neighbours(const tuner_space *space, size_t a, size_t b) {
 static bool random_neighbour(tuner_search *s, size_t base, size_t *point) {
     size_t found = 0;
     for (size_t p = 0; p < s->space->count; p++)
-        if (!s->handed_out[p] && are_neighbours(s->space, base, p) && draw(s, ++found) == 0) *point = p;
+        if (!s->handed_out[p] && are_neighbours(s->space, base, p) && draw(s, ++found) == 0)
+            *point = p;
     return found > 0; /* each of the `found` was kept with probability 1/found */
 }
 
@@ -81,7 +82,8 @@ static size_t leaders(const tuner_search *s, size_t list[LEADERS]) {
 
 static size_t next_local(tuner_search *s) {
     size_t list[LEADERS], point = 0;
-    if (s->space->count - s->left < RANDOM_START || draw(s, JUMP_ONE_IN) == 0) return next_random(s);
+    if (s->space->count - s->left < RANDOM_START || draw(s, JUMP_ONE_IN) == 0)
+        return next_random(s);
     size_t count = leaders(s, list);
     for (size_t i = 0; i < count; i++)
         if (random_neighbour(s, list[i], &point)) return point;
@@ -106,7 +108,8 @@ const tuner_strategy *tuner_strategy_find(const char *name) {
     return NULL;
 }
 
-tuner_search *tuner_search_create(const tuner_strategy *strategy, const tuner_space *space, uint64_t seed) {
+tuner_search *tuner_search_create(const tuner_strategy *strategy, const tuner_space *space,
+                                  uint64_t seed) {
     tuner_search *s = calloc(1, sizeof *s);
     if (!s) return NULL;
     *s = (tuner_search){.strategy = strategy, .space = space, .left = space->count, .seed = seed};

@@ -1,7 +1,8 @@
 /* Search strategies over a finite space of points, seeded and reproducible.
  *
- * A point is a variant; its coordinates are the version and the index of each tunable's value. A strategy is
- * asked for points and told what they cost, in any order and with several under way at a time. */
+ * A point is a variant; its coordinates are the version and the index of each tunable's value. A
+ * strategy is asked for points and told what they cost, in any order and with several under way at
+ * a time. */
 #ifndef TUNER_SEARCH_H
 #define TUNER_SEARCH_H
 
@@ -11,7 +12,8 @@
 
 typedef struct tuner_space {
     size_t count, dims;
-    const int32_t *coords; /* [count, dims]; column 0 is the version: points of two versions are no neighbours */
+    const int32_t *coords; /* [count, dims]; column 0 is the version: points of two versions are no
+                              neighbours */
 } tuner_space;
 
 typedef struct tuner_search tuner_search;
@@ -22,13 +24,15 @@ typedef struct tuner_strategy {
     size_t (*next)(tuner_search *search);
 } tuner_strategy;
 
-/* All strategies, ending with a NULL name. "auto" takes the whole space if it is small, else searches. */
+/* All strategies, ending with a NULL name. "auto" takes the whole space if it is small, else
+ * searches. */
 extern const tuner_strategy tuner_strategies[];
 /* NULL: no such strategy. */
 const tuner_strategy *tuner_strategy_find(const char *name);
 
 /* `space` and its coordinates are borrowed. NULL: out of memory. */
-tuner_search *tuner_search_create(const tuner_strategy *strategy, const tuner_space *space, uint64_t seed);
+tuner_search *tuner_search_create(const tuner_strategy *strategy, const tuner_space *space,
+                                  uint64_t seed);
 void tuner_search_free(tuner_search *search);
 /* Next point to try; false when all have been handed out. */
 bool tuner_search_next(tuner_search *search, size_t *point);

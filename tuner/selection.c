@@ -15,7 +15,8 @@ void tuner_selection_free(tuner_selection *selection) {
     *selection = (tuner_selection){0};
 }
 
-/* Is the value of the problem's field "dtype" in the comma-separated list? A problem without one is kept. */
+/* Is the value of the problem's field "dtype" in the comma-separated list? A problem without one is
+ * kept. */
 static bool has_dtype(const char *dtypes, const char *text) {
     const char *field = strstr(text, " dtype=");
     if (!dtypes || !field) return true;
@@ -42,11 +43,12 @@ static ts_status grow(tuner_selection *selection, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-static ts_status add(tuner_selection *selection, const gen_problem *problem, const char *dtypes, bool required,
-                     ts_err *err) {
+static ts_status add(tuner_selection *selection, const gen_problem *problem, const char *dtypes,
+                     bool required, ts_err *err) {
     ts_buf text = {0}, spec = {0};
     gen_problem_text(problem, &text);
-    ts_buf_append(&spec, "", 0); /* a family without specialization fields has the empty text, not NULL */
+    ts_buf_append(&spec, "",
+                  0); /* a family without specialization fields has the empty text, not NULL */
     gen_problem_spec(problem, &spec);
     ts_status status = grow(selection, err);
     if (status == TS_STATUS_OK && (text.failed || spec.failed))
@@ -54,8 +56,8 @@ static ts_status add(tuner_selection *selection, const gen_problem *problem, con
     if (status == TS_STATUS_OK && has_dtype(dtypes, text.data) && !holds(selection, text.data)) {
         char *spec_text = strdup(spec.data ? spec.data : "");
         if (spec_text) {
-            selection->problems[selection->count++] =
-                (tuner_problem){.problem = *problem, .text = text.data, .spec = spec_text, .required = required};
+            selection->problems[selection->count++] = (tuner_problem){
+                .problem = *problem, .text = text.data, .spec = spec_text, .required = required};
             text = (ts_buf){0};
         } else status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of problems");
     }
@@ -64,14 +66,15 @@ static ts_status add(tuner_selection *selection, const gen_problem *problem, con
     return status;
 }
 
-static ts_status add_text(gen *g, tuner_selection *selection, const char *text, const char *dtypes, ts_err *err) {
+static ts_status add_text(gen *g, tuner_selection *selection, const char *text, const char *dtypes,
+                          ts_err *err) {
     gen_problem problem;
     TS_TRY(gen_problem_parse(g, text, &problem, err));
     return add(selection, &problem, dtypes, true, err);
 }
 
-static ts_status add_family(gen *g, tuner_selection *selection, const gen_family *family, const char *list,
-                            const char *dtypes, ts_err *err) {
+static ts_status add_family(gen *g, tuner_selection *selection, const gen_family *family,
+                            const char *list, const char *dtypes, ts_err *err) {
     gen_case *cases = NULL;
     size_t count = 0;
     ts_status status = gen_cases(g, family, list, NULL, &cases, &count, err);
@@ -94,8 +97,10 @@ static void add_model_problem(void *context, const char *problem) {
         walk->status = add_text(walk->g, walk->selection, problem, NULL, walk->err);
 }
 
-/* The list of dtypes is the model's here: each one is asked for; none means fp32 and the checkpoint's. */
-static ts_status add_model(gen *g, tuner_selection *selection, const char *dir, const char *dtypes, ts_err *err) {
+/* The list of dtypes is the model's here: each one is asked for; none means fp32 and the
+ * checkpoint's. */
+static ts_status add_model(gen *g, tuner_selection *selection, const char *dir, const char *dtypes,
+                           ts_err *err) {
     model_walk walk = {g, selection, TS_STATUS_OK, err};
     if (!dtypes) {
         TS_TRY(rt_model_problems(dir, NULL, add_model_problem, &walk, err));
@@ -111,8 +116,8 @@ static ts_status add_model(gen *g, tuner_selection *selection, const char *dir, 
     return walk.status;
 }
 
-static ts_status add_pick(gen *g, tuner_selection *selection, const tuner_pick *pick, const char *list,
-                          const char *dtypes, ts_err *err) {
+static ts_status add_pick(gen *g, tuner_selection *selection, const tuner_pick *pick,
+                          const char *list, const char *dtypes, ts_err *err) {
     if (pick->kind == TUNER_PICK_PROBLEM) return add_text(g, selection, pick->text, dtypes, err);
     if (pick->kind == TUNER_PICK_MODEL) return add_model(g, selection, pick->text, dtypes, err);
     const gen_family *family = gen_family_find(g, pick->text);
@@ -120,22 +125,25 @@ static ts_status add_pick(gen *g, tuner_selection *selection, const tuner_pick *
     ts_buf known = {0};
     for (size_t i = 0; i < gen_family_count(g); i++)
         ts_buf_printf(&known, " %s", gen_family_name(gen_family_at(g, i)));
-    ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no family \"%s\"; there are:%s", pick->text,
-                               known.data ? known.data : "");
+    ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no family \"%s\"; there are:%s",
+                               pick->text, known.data ? known.data : "");
     ts_buf_free(&known);
     return status;
 }
 
-ts_status tuner_select(gen *g, const tuner_options *options, const char *list, tuner_selection *out, ts_err *err) {
+ts_status tuner_select(gen *g, const tuner_options *options, const char *list, tuner_selection *out,
+                       ts_err *err) {
     tuner_selection selection = {0};
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < options->pick_count && status == TS_STATUS_OK; i++)
         status = add_pick(g, &selection, &options->picks[i], list, options->dtypes, err);
-    for (size_t i = 0; i < gen_family_count(g) && !options->pick_count && status == TS_STATUS_OK; i++)
+    for (size_t i = 0; i < gen_family_count(g) && !options->pick_count && status == TS_STATUS_OK;
+         i++)
         status = add_family(g, &selection, gen_family_at(g, i), list, options->dtypes, err);
     if (status == TS_STATUS_OK && selection.count == 0)
-        status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the selection holds no problem%s%s",
-                         options->dtypes ? " with dtype " : "", options->dtypes ? options->dtypes : "");
+        status =
+            ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the selection holds no problem%s%s",
+                    options->dtypes ? " with dtype " : "", options->dtypes ? options->dtypes : "");
     if (status == TS_STATUS_OK) *out = selection;
     else tuner_selection_free(&selection);
     return status;

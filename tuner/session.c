@@ -8,14 +8,17 @@
 #include "oracle.h"
 #include "process.h"
 
+volatile sig_atomic_t tuner_interrupted;
+
 static ts_status find_target(tuner_session *s, const char *name, ts_err *err) {
     s->target = gen_target_find(s->g, name);
     if (s->target) return TS_STATUS_OK;
     ts_buf known = {0};
     for (size_t i = 0; i < gen_target_count(s->g); i++)
         ts_buf_printf(&known, " %s", gen_target_name(gen_target_at(s->g, i)));
-    ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no target \"%s\"; there are: auto cpu%s", name,
-                               known.data ? known.data : "");
+    ts_status status =
+        ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no target \"%s\"; there are: auto cpu%s", name,
+                known.data ? known.data : "");
     ts_buf_free(&known);
     return status;
 }
@@ -45,9 +48,10 @@ static ts_status look_for_device(tuner_session *s, ts_err *err) {
         if (strcmp(s->facts.targets[i], gen_target_name(s->target)) == 0) s->have_device = true;
     if (s->have_device || !s->options->require_device) return TS_STATUS_OK;
     if (s->any_device)
-        return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here; found %s (%s)", gen_target_name(s->target),
-                       s->facts.info.name, s->facts.info.target);
-    return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here: %s", gen_target_name(s->target), why.message);
+        return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here; found %s (%s)",
+                       gen_target_name(s->target), s->facts.info.name, s->facts.info.target);
+    return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here: %s", gen_target_name(s->target),
+                   why.message);
 }
 
 /* Oracles of families that came with --templates; those of the built-in folder are linked in. */
@@ -55,9 +59,12 @@ static ts_status build_oracles(tuner_session *s, ts_err *err) {
     for (size_t i = 0; i < s->selection.count; i++) {
         const gen_family *family = s->selection.problems[i].problem.family;
         char path[400];
-        bool built_in = strncmp(gen_family_dir(family), TS_TEMPLATES_DIR, strlen(TS_TEMPLATES_DIR)) == 0;
+        bool built_in =
+            strncmp(gen_family_dir(family), TS_TEMPLATES_DIR, strlen(TS_TEMPLATES_DIR)) == 0;
         snprintf(path, sizeof path, "%s/%s.so", s->scratch, gen_family_name(family));
-        if ((built_in && tuner_oracle_is_linked(gen_family_name(family))) || access(path, F_OK) == 0) continue;
+        if ((built_in && tuner_oracle_is_linked(gen_family_name(family))) ||
+            access(path, F_OK) == 0)
+            continue;
         TS_TRY(tuner_oracle_build(s->g, family, s->scratch, err));
     }
     return TS_STATUS_OK;
@@ -71,7 +78,8 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
     TS_TRY(name_device(s, err));
     tuner_device_context context = {s->g, s->device_name, s->scratch, options->seed};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    tuner_lab_init(&s->lab, &context, options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
+    tuner_lab_init(&s->lab, &context,
+                   options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
                    options->timeout_s, interrupted);
     TS_TRY(look_for_device(s, err));
     TS_TRY(tuner_select(s->g, options, list, &s->selection, err));

@@ -10,18 +10,18 @@ typedef struct tuner_session {
     const tuner_options *options;
     gen *g;
     tuner_lab lab;
-    char scratch[256];             /* oracles built at tune time */
-    char device_name[96];          /* as ts_device_open takes it */
+    char scratch[256];    /* oracles built at tune time */
+    char device_name[96]; /* as ts_device_open takes it */
     const gen_target *target;
-    bool have_device;              /* the target's code can run here */
-    bool any_device;               /* `facts` describe a device, though not of this target */
+    bool have_device; /* the target's code can run here */
+    bool any_device;  /* `facts` describe a device, though not of this target */
     tuner_device_facts facts;
     tuner_selection selection;
 } tuner_session;
 
-/* Opens all of it: the device is looked at first. `list` of cases.lua serves where the user picked nothing.
- * INVALID_ARGUMENT: unknown target, family or problem. NO_DEVICE: none and options->require_device.
- * Free with tuner_session_close, also after a failure. */
+/* Opens all of it: the device is looked at first. `list` of cases.lua serves where the user picked
+ * nothing. INVALID_ARGUMENT: unknown target, family or problem. NO_DEVICE: none and
+ * options->require_device. Free with tuner_session_close, also after a failure. */
 ts_status tuner_session_open(tuner_session *session, const tuner_options *options, const char *list,
                              const volatile sig_atomic_t *interrupted, ts_err *err);
 void tuner_session_close(tuner_session *session);

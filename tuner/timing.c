@@ -1,8 +1,10 @@
-/* Timing: samplers (a kernel made ready to be timed again and again), screening, races, the copy limit.
+/* Timing: samplers (a kernel made ready to be timed again and again), screening, races, the copy
+ * limit.
  *
- * A sample is the time of one batch divided by its launches. On a GPU a batch is a captured graph, so the
- * cost of launching from the host is not in it; long kernels are timed one by one. Launches rotate over the
- * rig's slab copies, whose inputs together exceed the cache: no flush inside the timed region. */
+ * A sample is the time of one batch divided by its launches. On a GPU a batch is a captured graph,
+ * so the cost of launching from the host is not in it; long kernels are timed one by one. Launches
+ * rotate over the rig's slab copies, whose inputs together exceed the cache: no flush inside the
+ * timed region. */
 #include "timing.h"
 
 #include <math.h>
@@ -11,18 +13,27 @@
 
 #include "channel.h"
 
-/* GPU: 3 ms keep clocks up between candidates (a longer pause is warmed separately, see settle). CPU: other
- * processes disturb, so more samples and a looser bound for giving up. */
-static const tuner_timing_policy gpu_policy = {
-    .warm_s = 3e-3, .batch_us = 1000, .screen_s = 0.06, .race_s = 0.8,
-    .screen_samples = 15, .race_rounds = 40, .slow = 1.5};
-static const tuner_timing_policy cpu_policy = {
-    .warm_s = 2e-3, .batch_us = 300, .screen_s = 0.15, .race_s = 1.2,
-    .screen_samples = 21, .race_rounds = 30, .slow = 1.7};
+/* GPU: 3 ms keep clocks up between candidates (a longer pause is warmed separately, see settle).
+ * CPU: other processes disturb, so more samples and a looser bound for giving up. */
+static const tuner_timing_policy gpu_policy = {.warm_s = 3e-3,
+                                               .batch_us = 1000,
+                                               .screen_s = 0.06,
+                                               .race_s = 0.8,
+                                               .screen_samples = 15,
+                                               .race_rounds = 40,
+                                               .slow = 1.5};
+static const tuner_timing_policy cpu_policy = {.warm_s = 2e-3,
+                                               .batch_us = 300,
+                                               .screen_s = 0.15,
+                                               .race_s = 1.2,
+                                               .screen_samples = 21,
+                                               .race_rounds = 30,
+                                               .slow = 1.7};
 
 enum { MAX_BATCH = 512 };
-static const double idle_s = 0.1;    /* after this long without work a GPU lowers its clocks */
-static const double settle_s = 0.12; /* measured on data-centre parts: boost clocks are back well within it */
+static const double idle_s = 0.1; /* after this long without work a GPU lowers its clocks */
+static const double settle_s =
+    0.12; /* measured on data-centre parts: boost clocks are back well within it */
 
 const tuner_timing_policy *tuner_timing_policy_of(const ts_device *device) {
     return device->info.is_cpu ? &cpu_policy : &gpu_policy;
@@ -85,7 +96,8 @@ static ts_status capture(sampler *s, ts_err *err) {
     ts_device *device = s->rig->device;
     TS_TRY(device->ops->graph_begin(device, s->rig->stream, err));
     ts_status launched = launch_batch(s, err);
-    ts_status ended = device->ops->graph_end(device, s->rig->stream, &s->graph, launched ? NULL : err);
+    ts_status ended =
+        device->ops->graph_end(device, s->rig->stream, &s->graph, launched ? NULL : err);
     return launched != TS_STATUS_OK ? launched : ended;
 }
 
@@ -124,8 +136,8 @@ static ts_status sampler_open(sampler *s, tuner_rig *rig, const ts_kernel *kerne
     return status;
 }
 
-/* The CPU shares its caches and cores with everything else: noise only ever adds, so the best third of the
- * time counts. On a GPU all samples are alike. */
+/* The CPU shares its caches and cores with everything else: noise only ever adds, so the best third
+ * of the time counts. On a GPU all samples are alike. */
 static void summarise(tuner_timing *t, bool is_cpu) {
     double sorted[TUNER_MAX_SAMPLES];
     int groups = is_cpu && t->samples >= 9 ? 3 : 1, size = t->samples / groups;
@@ -135,17 +147,20 @@ static void summarise(tuner_timing *t, bool is_cpu) {
         t->time_us = fmin(t->time_us, tuner_quantile(sorted, size, 0.5));
     }
     memcpy(sorted, t->samples_us, (size_t)t->samples * sizeof *sorted);
-    t->spread_us = 0.5 * (tuner_quantile(sorted, t->samples, 0.9) - tuner_quantile(sorted, t->samples, 0.1));
+    t->spread_us =
+        0.5 * (tuner_quantile(sorted, t->samples, 0.9) - tuner_quantile(sorted, t->samples, 0.1));
 }
 
-ts_status tuner_time(tuner_rig *rig, const ts_kernel *kernel, double best_us, tuner_timing *out, ts_err *err) {
+ts_status tuner_time(tuner_rig *rig, const ts_kernel *kernel, double best_us, tuner_timing *out,
+                     ts_err *err) {
     const tuner_timing_policy *policy = tuner_timing_policy_of(rig->device);
     sampler s;
     *out = (tuner_timing){0};
     TS_TRY(sampler_open(&s, rig, kernel, err));
     double end_s = tuner_now_s() + policy->screen_s, least_us = INFINITY;
     ts_status status = TS_STATUS_OK;
-    while (out->samples < policy->screen_samples && (out->samples < 3 || tuner_now_s() < end_s) && !out->slow) {
+    while (out->samples < policy->screen_samples && (out->samples < 3 || tuner_now_s() < end_s) &&
+           !out->slow) {
         double us = 0;
         if ((status = sampler_take(&s, &us, err)) != TS_STATUS_OK) break;
         out->samples_us[out->samples++] = us;
@@ -169,7 +184,8 @@ ts_status tuner_time_race(tuner_rig *rig, const ts_kernel *const *kernels, size_
     }
     double end_s = tuner_now_s() + policy->race_s;
     int done = 0;
-    while (status == TS_STATUS_OK && done < policy->race_rounds && (done < 3 || tuner_now_s() < end_s)) {
+    while (status == TS_STATUS_OK && done < policy->race_rounds &&
+           (done < 3 || tuner_now_s() < end_s)) {
         for (size_t i = 0; i < count && status == TS_STATUS_OK; i++) {
             size_t k = (i + (size_t)done) % count;
             status = sampler_take(&samplers[k], &samples_us[k][done], err);

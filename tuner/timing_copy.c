@@ -1,7 +1,7 @@
 /* The bandwidth limit of a device, measured: how fast a plain copy of large buffers goes.
  *
- * GPU: the driver's device-to-device copy. CPU: one thread a core copying its own part, since one core alone
- * does not saturate memory. Best of several repeats: it is a limit, not an average. */
+ * GPU: the driver's device-to-device copy. CPU: one thread a core copying its own part, since one
+ * core alone does not saturate memory. Best of several repeats: it is a limit, not an average. */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,8 +12,8 @@
 
 enum { GPU_COPY_BYTES = 512 << 20, CPU_COPY_BYTES = 64 << 20, REPEATS = 8, MAX_THREADS = 256 };
 
-static ts_status copy_repeatedly(ts_device *device, void *stream, void *from, void *to, double *gbytes,
-                                 ts_err *err) {
+static ts_status copy_repeatedly(ts_device *device, void *stream, void *from, void *to,
+                                 double *gbytes, ts_err *err) {
     const rt_device_ops *ops = device->ops;
     rt_event *begin = NULL, *end = NULL;
     ts_status status = ops->event_create(device, &begin, err);
@@ -23,7 +23,8 @@ static ts_status copy_repeatedly(ts_device *device, void *stream, void *from, vo
     for (int i = 0; i < REPEATS && status == TS_STATUS_OK; i++) {
         double us = 0;
         status = ops->event_record(device, begin, stream, err);
-        if (status == TS_STATUS_OK) status = ops->copy(device, stream, to, from, GPU_COPY_BYTES, err);
+        if (status == TS_STATUS_OK)
+            status = ops->copy(device, stream, to, from, GPU_COPY_BYTES, err);
         if (status == TS_STATUS_OK) status = ops->event_record(device, end, stream, err);
         if (status == TS_STATUS_OK) status = ops->event_elapsed(device, begin, end, &us, err);
         if (status == TS_STATUS_OK) least_us = fmin(least_us, us);
@@ -65,7 +66,8 @@ static double time_cpu_copy(char *from, char *to, int threads) {
         for (int i = 0; i < threads; i++) {
             size_t bytes = CPU_COPY_BYTES / (size_t)threads / 64 * 64, at = bytes * (size_t)i;
             parts[i] = (copy_part){from + at, to + at, bytes};
-            if (i > 0 && pthread_create(&helpers[started], NULL, copy_one, &parts[i]) == 0) started++;
+            if (i > 0 && pthread_create(&helpers[started], NULL, copy_one, &parts[i]) == 0)
+                started++;
             else if (i > 0) copy_one(&parts[i]);
         }
         copy_one(&parts[0]);

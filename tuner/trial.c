@@ -1,10 +1,10 @@
 /* Laying out one case in memory, drawing its inputs, asking the oracle.
  *
- * Every byte of the slab that is not an input value holds a poison pattern that is a NaN in fp32, fp16 and
- * bf16: a kernel that reads past a row computes NaN, one that forgets an element leaves NaN, and one that
- * writes outside is seen by the changed pattern. Inputs and outputs have different patterns, so copying
- * padding from one to the other is seen too. What is expected is kept as the oracle's doubles, for sampled
- * lanes only those elements that they wrote. */
+ * Every byte of the slab that is not an input value holds a poison pattern that is a NaN in fp32,
+ * fp16 and bf16: a kernel that reads past a row computes NaN, one that forgets an element leaves
+ * NaN, and one that writes outside is seen by the changed pattern. Inputs and outputs have
+ * different patterns, so copying padding from one to the other is seen too. What is expected is
+ * kept as the oracle's doubles, for sampled lanes only those elements that they wrote. */
 #include "trial.h"
 
 #include <math.h>
@@ -36,7 +36,8 @@ static bool lists(const char *list, const char *word) {
 
 static int find_tensor(const gen_binding *binding, const char *name, size_t length) {
     for (size_t i = 0; i < binding->tensor_count; i++)
-        if (strlen(binding->tensors[i].name) == length && memcmp(binding->tensors[i].name, name, length) == 0)
+        if (strlen(binding->tensors[i].name) == length &&
+            memcmp(binding->tensors[i].name, name, length) == 0)
             return (int)i;
     return -1;
 }
@@ -60,7 +61,8 @@ static ts_status read_aliases(tuner_trial *trial, ts_err *err) {
 }
 
 static size_t tensor_bytes(const gen_tensor *t) {
-    return t->rows <= 0 ? 0 : (size_t)((t->rows - 1) * t->pitch + t->cols) * gen_dtype_bytes(t->dtype);
+    return t->rows <= 0 ? 0
+                        : (size_t)((t->rows - 1) * t->pitch + t->cols) * gen_dtype_bytes(t->dtype);
 }
 
 static bool is_writable(const tuner_trial *trial, size_t tensor) {
@@ -100,9 +102,11 @@ static void poison(unsigned char *data, size_t bytes, uint16_t pattern) {
 static ts_status draw_image(tuner_trial *trial, uint64_t seed, ts_err *err) {
     trial->image = malloc(trial->image_bytes);
     if (!trial->image)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs", trial->image_bytes);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs",
+                       trial->image_bytes);
     poison(trial->image, trial->writable_at, INPUT_POISON);
-    poison(trial->image + trial->writable_at, trial->image_bytes - trial->writable_at, OUTPUT_POISON);
+    poison(trial->image + trial->writable_at, trial->image_bytes - trial->writable_at,
+           OUTPUT_POISON);
     for (size_t i = 0; i < trial->binding.tensor_count; i++) {
         const gen_tensor *t = &trial->binding.tensors[i];
         if (t->direction != GEN_OUT && trial->offset[i] != SIZE_MAX)
@@ -118,9 +122,9 @@ static double *dense_copy(const tuner_trial *trial, size_t tensor) {
     double *dense = malloc((size_t)(t->rows * t->cols + 1) * sizeof *dense);
     for (int64_t row = 0; dense && row < t->rows; row++)
         for (int64_t col = 0; col < t->cols; col++)
-            dense[row * t->cols + col] = t->direction == GEN_OUT
-                                             ? tuner_unwritten
-                                             : tuner_load_element(t->dtype, data, row * t->pitch + col);
+            dense[row * t->cols + col] =
+                t->direction == GEN_OUT ? tuner_unwritten
+                                        : tuner_load_element(t->dtype, data, row * t->pitch + col);
     return dense;
 }
 
@@ -155,7 +159,8 @@ static void measure_rms(tuner_expect *expect) {
 }
 
 /* Takes over `dense`; for sampled lanes keeps only what they wrote. */
-static ts_status keep_expected(tuner_trial *trial, size_t tensor, double *dense, bool sampled, ts_err *err) {
+static ts_status keep_expected(tuner_trial *trial, size_t tensor, double *dense, bool sampled,
+                               ts_err *err) {
     const gen_tensor *t = &trial->binding.tensors[tensor];
     tuner_expect *expect = &trial->expect[tensor];
     int64_t elements = t->rows * t->cols, kept = 0;
@@ -164,7 +169,8 @@ static ts_status keep_expected(tuner_trial *trial, size_t tensor, double *dense,
     if (sampled) {
         for (int64_t i = 0; i < elements; i++) kept += was_written(trial, tensor, i, dense[i]);
         expect->index = malloc((size_t)(kept + 1) * sizeof *expect->index);
-        if (!expect->index) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "expected values of %s", t->name);
+        if (!expect->index)
+            return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "expected values of %s", t->name);
         kept = 0;
         for (int64_t i = 0; i < elements; i++) {
             if (!was_written(trial, tensor, i, dense[i])) continue;
@@ -182,8 +188,11 @@ static ts_status keep_expected(tuner_trial *trial, size_t tensor, double *dense,
 static ts_status ask_oracle(tuner_trial *trial, const tuner_trial_options *options, ts_err *err) {
     const gen_binding *binding = &trial->binding;
     double *data[GEN_MAX_TENSORS] = {0};
-    union { int64_t integer; double number; void *pointer; }
-        slots[GEN_MAX_FIELDS + GEN_MAX_SCALARS + GEN_MAX_TENSORS] = {0};
+    union {
+        int64_t integer;
+        double number;
+        void *pointer;
+    } slots[GEN_MAX_FIELDS + GEN_MAX_SCALARS + GEN_MAX_TENSORS] = {0};
     ts_status status = TS_STATUS_OK;
     int64_t count = binding->lanes, *lanes = NULL;
     if (options->max_flops > 0 && binding->flops > options->max_flops) {
@@ -195,14 +204,16 @@ static ts_status ask_oracle(tuner_trial *trial, const tuner_trial_options *optio
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of lanes");
     for (size_t i = 0; i < binding->tensor_count && status == TS_STATUS_OK; i++)
         if (trial->offset[i] != SIZE_MAX && !(data[i] = dense_copy(trial, i)))
-            status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "the oracle's copy of %s", binding->tensors[i].name);
+            status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "the oracle's copy of %s",
+                             binding->tensors[i].name);
     if (status == TS_STATUS_OK) {
         gen_ref_slots(&trial->test, binding, data, slots);
         tuner_oracle_run(options->oracle, slots, lanes, count, options->threads);
     }
     for (size_t i = 0; i < binding->tensor_count; i++) {
         bool output = binding->tensors[i].direction != GEN_IN;
-        if (output && data[i] && status == TS_STATUS_OK) status = keep_expected(trial, i, data[i], sampled, err);
+        if (output && data[i] && status == TS_STATUS_OK)
+            status = keep_expected(trial, i, data[i], sampled, err);
         else free(data[i]);
     }
     free(lanes);
@@ -243,7 +254,8 @@ void tuner_trial_args(const tuner_trial *trial, void *slab, void *workspace, voi
     memcpy(at, &workspace, sizeof workspace); /* the first member of every args struct */
     for (size_t i = 0; i < binding->tensor_count; i++) {
         const gen_tensor *t = &binding->tensors[i];
-        void *pointer = trial->offset[i] == SIZE_MAX ? NULL : (unsigned char *)slab + trial->offset[i];
+        void *pointer =
+            trial->offset[i] == SIZE_MAX ? NULL : (unsigned char *)slab + trial->offset[i];
         memcpy(at + t->offset, &pointer, sizeof pointer);
         if (t->pitch_offset >= 0) memcpy(at + t->pitch_offset, &t->pitch, sizeof t->pitch);
     }
@@ -251,6 +263,8 @@ void tuner_trial_args(const tuner_trial *trial, void *slab, void *workspace, voi
         float value = (float)binding->scalars[i].value;
         memcpy(at + binding->scalars[i].offset, &value, sizeof value);
     }
-    for (size_t i = 0; i < binding->extent_count; i++) /* little-endian: the low bytes of a wider integer */
-        memcpy(at + binding->extents[i].offset, &binding->extents[i].value, (size_t)binding->extents[i].bytes);
+    for (size_t i = 0; i < binding->extent_count;
+         i++) /* little-endian: the low bytes of a wider integer */
+        memcpy(at + binding->extents[i].offset, &binding->extents[i].value,
+               (size_t)binding->extents[i].bytes);
 }

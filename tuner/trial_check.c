@@ -1,8 +1,9 @@
 /* What a kernel left in the slab, against what it should have left.
  *
- * Three questions, in this order, so that the message names the cause rather than a symptom: were bytes
- * changed that nobody may write; does every element that the oracle left alone still hold its old bytes; is
- * every other element, and each tensor as a whole, within the family's error bound. */
+ * Three questions, in this order, so that the message names the cause rather than a symptom: were
+ * bytes changed that nobody may write; does every element that the oracle left alone still hold its
+ * old bytes; is every other element, and each tensor as a whole, within the family's error bound.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -49,8 +50,10 @@ static void say_stray_write(const tuner_trial *trial, size_t offset, ts_buf *mes
     const gen_tensor *t = &trial->binding.tensors[nearest];
     size_t begin = trial->offset[nearest], end = end_of(trial, nearest);
     if (least == SIZE_MAX) ts_buf_printf(message, "wrote outside every tensor");
-    else if (offset >= end) ts_buf_printf(message, "wrote %zu bytes past the end of %s", offset - end + 1, t->name);
-    else if (offset < begin) ts_buf_printf(message, "wrote %zu bytes before the start of %s", begin - offset, t->name);
+    else if (offset >= end)
+        ts_buf_printf(message, "wrote %zu bytes past the end of %s", offset - end + 1, t->name);
+    else if (offset < begin)
+        ts_buf_printf(message, "wrote %zu bytes before the start of %s", begin - offset, t->name);
     else if (t->direction == GEN_IN) ts_buf_printf(message, "wrote to the input %s", t->name);
     else
         ts_buf_printf(message, "wrote between rows of %s (after row %zu)", t->name,
@@ -61,7 +64,8 @@ static void say_stray_write(const tuner_trial *trial, size_t offset, ts_buf *mes
 static int next_owner(const tuner_trial *trial, size_t offset) {
     int best = -1;
     for (size_t i = 0; i < trial->binding.tensor_count; i++) {
-        if (trial->shared_with[i] >= 0 || trial->offset[i] == SIZE_MAX || trial->offset[i] < offset) continue;
+        if (trial->shared_with[i] >= 0 || trial->offset[i] == SIZE_MAX || trial->offset[i] < offset)
+            continue;
         if (best < 0 || trial->offset[i] < trial->offset[best]) best = (int)i;
     }
     return best;
@@ -78,7 +82,8 @@ static size_t find_stray_write(const slab_view *view) {
         size_t pitch_bytes = (size_t)t->pitch * element, start = trial->offset[owner];
         if ((changed = first_change(view, cursor, start)) < start) return changed;
         for (int64_t row = 0; row + 1 < t->rows && pitch_bytes > row_bytes; row++) {
-            size_t gap = start + (size_t)row * pitch_bytes + row_bytes, end = start + (size_t)(row + 1) * pitch_bytes;
+            size_t gap = start + (size_t)row * pitch_bytes + row_bytes,
+                   end = start + (size_t)(row + 1) * pitch_bytes;
             if ((changed = first_change(view, gap, end)) < end) return changed;
         }
         cursor = end_of(trial, (size_t)owner);
@@ -89,7 +94,8 @@ static size_t find_stray_write(const slab_view *view) {
 
 static bool check_bytes(const slab_view *view, ts_buf *message) {
     const tuner_trial *trial = view->trial;
-    size_t changed = view->from == 0 ? first_change(view, 0, trial->writable_at) : trial->writable_at;
+    size_t changed =
+        view->from == 0 ? first_change(view, 0, trial->writable_at) : trial->writable_at;
     bool clean = changed == trial->writable_at;
     if (clean) {
         changed = find_stray_write(view);
@@ -104,7 +110,7 @@ typedef struct tensor_check {
     const char *name;
     int64_t row, col; /* of the element that fails */
     double got, want, bound;
-    const char *fault; /* NULL while all is right */
+    const char *fault;    /* NULL while all is right */
     double error2, norm2; /* squared norms of error and reference */
 } tensor_check;
 
@@ -139,7 +145,8 @@ static bool check_tensor(const slab_view *view, size_t tensor, tensor_check *che
         check->row = element / t->cols;
         check->col = element % t->cols;
         int64_t at = check->row * t->pitch + check->col;
-        bool kept = memcmp(before + (size_t)at * element_bytes, after + (size_t)at * element_bytes, element_bytes) == 0;
+        bool kept = memcmp(before + (size_t)at * element_bytes, after + (size_t)at * element_bytes,
+                           element_bytes) == 0;
         double got = tuner_load_element(t->dtype, after, at);
         if (tuner_is_unwritten(expect->value[i])) {
             if (kept) continue;
@@ -158,17 +165,18 @@ static bool check_tensor(const slab_view *view, size_t tensor, tensor_check *che
 }
 
 static void say_fault(const tensor_check *check, ts_buf *message) {
-    ts_buf_printf(message, "%s[%lld,%lld] %s", check->name, (long long)check->row, (long long)check->col,
-                  check->fault);
-    if (strcmp(check->fault, "was not written") == 0) ts_buf_printf(message, ", want %.9g", check->want);
+    ts_buf_printf(message, "%s[%lld,%lld] %s", check->name, (long long)check->row,
+                  (long long)check->col, check->fault);
+    if (strcmp(check->fault, "was not written") == 0)
+        ts_buf_printf(message, ", want %.9g", check->want);
     else if (strcmp(check->fault, "differs") == 0)
         ts_buf_printf(message, ": got %.9g, want %.9g, error %.3g > %.3g", check->got, check->want,
                       fabs(check->got - check->want), check->bound);
     else ts_buf_printf(message, ", holds %.9g", check->got);
 }
 
-bool tuner_trial_check(const tuner_trial *trial, const unsigned char *after, size_t from, ts_buf *message,
-                       double *error) {
+bool tuner_trial_check(const tuner_trial *trial, const unsigned char *after, size_t from,
+                       ts_buf *message, double *error) {
     slab_view view = {trial, after, from};
     *error = NAN;
     if (!check_bytes(&view, message)) return false;
@@ -184,7 +192,8 @@ bool tuner_trial_check(const tuner_trial *trial, const unsigned char *after, siz
         double relative = check.norm2 > 0 ? sqrt(check.error2 / check.norm2) : sqrt(check.error2);
         if (relative > worst) worst = relative;
         if (check.norm2 > 0 && relative > t->norm) {
-            ts_buf_printf(message, "%s: relative error norm %.3g > %.3g", t->name, relative, t->norm);
+            ts_buf_printf(message, "%s: relative error norm %.3g > %.3g", t->name, relative,
+                          t->norm);
             *error = relative;
             return false;
         }

@@ -20,34 +20,39 @@ static void say_device(tuner_campaign *campaign) {
         return;
     }
     if (s->any_device)
-        tuner_progress_line(progress, "no %s device here; found: %s (%s)", target, s->facts.info.name,
-                            s->facts.info.target);
+        tuner_progress_line(progress, "no %s device here; found: %s (%s)", target,
+                            s->facts.info.name, s->facts.info.target);
     else tuner_progress_line(progress, "no %s device here; found: none", target);
-    tuner_progress_line(progress,
-                        "compiling only: defaults are stored as predictions, which work but are not tuned. On the "
-                        "target run:\n  tune --gpu %s --db FILE", target);
+    tuner_progress_line(
+        progress,
+        "compiling only: defaults are stored as predictions, which work but are not tuned. On the "
+        "target run:\n  tune --gpu %s --db FILE",
+        target);
 }
 
 static void say_nothing_new(tuner_campaign *campaign, const char *path) {
-    tuner_progress_line(&campaign->progress,
-                        "nothing new to measure: %zu problems are up to date in %s (--fresh measures them again)",
-                        campaign->session->selection.count, path);
+    tuner_progress_line(
+        &campaign->progress,
+        "nothing new to measure: %zu problems are up to date in %s (--fresh measures them again)",
+        campaign->session->selection.count, path);
 }
 
 static bool has_work(const tuner_campaign *campaign) {
     for (size_t i = 0; i < campaign->count; i++)
-        if (campaign->tasks[i].state == TUNER_TASK_COVERED && campaign->tasks[i].search) return true;
+        if (campaign->tasks[i].state == TUNER_TASK_COVERED && campaign->tasks[i].search)
+            return true;
     return campaign->measured > 0;
 }
 
 /* ---- the report ---- */
 
-static ts_status load_winners(tuner_campaign *campaign, db_winner *winners, size_t *count, ts_err *err) {
+static ts_status load_winners(tuner_campaign *campaign, db_winner *winners, size_t *count,
+                              ts_err *err) {
     const tuner_session *s = campaign->session;
     *count = 0;
     for (size_t i = 0; i < s->selection.count; i++) {
-        ts_status status = tuner_ledger_winner(&campaign->ledger, &s->selection.problems[i], s->target,
-                                               &campaign->arena, &winners[*count], err);
+        ts_status status = tuner_ledger_winner(&campaign->ledger, &s->selection.problems[i],
+                                               s->target, &campaign->arena, &winners[*count], err);
         if (status == TS_STATUS_OK) (*count)++;
         else if (status != TS_STATUS_NOT_FOUND) return status;
     }
@@ -80,7 +85,8 @@ static size_t count_failed(const tuner_campaign *campaign) {
     for (size_t i = 0; i < campaign->count; i++) {
         const tuner_task *task = &campaign->tasks[i];
         failed += task->state == TUNER_TASK_FAILED;
-        failed += task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
+        failed +=
+            task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
     }
     return failed;
 }
@@ -100,10 +106,11 @@ static ts_status write_meta(tuner_campaign *campaign, ts_err *err) {
     return db_meta_set(campaign->ledger.db, "compiler", campaign->compiler->name, err);
 }
 
-static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code, ts_err *err) {
+static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code,
+                              ts_err *err) {
     TS_TRY(tuner_ledger_open(&campaign->ledger, path, &campaign->session->facts, err));
-    campaign->session->lab.exclusive = campaign->session->have_device &&
-                                       gen_target_kind(campaign->session->target) == GEN_CPU;
+    campaign->session->lab.exclusive =
+        campaign->session->have_device && gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));
     say_device(campaign);
     TS_TRY(write_meta(campaign, err));
@@ -114,8 +121,9 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *e
     *exit_code = count_failed(campaign) ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
     if (*campaign->interrupted) {
         *exit_code = TUNER_EXIT_FAILED;
-        tuner_progress_line(&campaign->progress,
-                            "interrupted: everything measured is in %s; run the same command to go on", path);
+        tuner_progress_line(
+            &campaign->progress,
+            "interrupted: everything measured is in %s; run the same command to go on", path);
     }
     return TS_STATUS_OK;
 }
@@ -129,8 +137,9 @@ ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err)
         ts_buf known = {0};
         for (const tuner_strategy *s = tuner_strategies; s->name; s++)
             ts_buf_printf(&known, "\n  %-12s %s", s->name, s->help);
-        ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no strategy \"%s\"; there are:%s",
-                                   options.strategy, known.data ? known.data : "");
+        ts_status status =
+            ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no strategy \"%s\"; there are:%s",
+                    options.strategy, known.data ? known.data : "");
         ts_buf_free(&known);
         return status;
     }

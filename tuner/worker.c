@@ -1,8 +1,9 @@
 /* Worker processes: fork, one request at a time, deadline, kill and replace.
  *
- * A worker gets its own process group, so that killing it ends the compilers it started too, and so that
- * Ctrl-C on the terminal reaches the tuner alone. PR_SET_PDEATHSIG ends it when the tuner is killed. The
- * child leaves by _exit: it must not flush the parent's buffers nor run its exit handlers (SQLite). */
+ * A worker gets its own process group, so that killing it ends the compilers it started too, and so
+ * that Ctrl-C on the terminal reaches the tuner alone. PR_SET_PDEATHSIG ends it when the tuner is
+ * killed. The child leaves by _exit: it must not flush the parent's buffers nor run its exit
+ * handlers (SQLite). */
 #include "worker.h"
 
 #include <errno.h>
@@ -55,9 +56,9 @@ ts_status tuner_worker_start(tuner_worker *worker, ts_err *err) {
 
 static void describe_exit(int status, char *out, size_t bytes) {
     if (WIFSIGNALED(status))
-        snprintf(out, bytes, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        snprintf(out, bytes, "exited with code %d", WEXITSTATUS(status));
+        snprintf(out, bytes, "killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else snprintf(out, bytes, "exited with code %d", WEXITSTATUS(status));
 }
 
 static void reap(tuner_worker *worker, char *detail, size_t bytes) {
@@ -71,9 +72,10 @@ static void reap(tuner_worker *worker, char *detail, size_t bytes) {
     worker->busy = false;
 }
 
-ts_status tuner_worker_send(tuner_worker *worker, const ts_buf *request, double timeout_s, void *tag,
-                            ts_err *err) {
-    /* A worker may have died since its last answer (out-of-memory killer): one fresh start is tried. */
+ts_status tuner_worker_send(tuner_worker *worker, const ts_buf *request, double timeout_s,
+                            void *tag, ts_err *err) {
+    /* A worker may have died since its last answer (out-of-memory killer): one fresh start is
+     * tried. */
     for (int attempt = 0;; attempt++) {
         TS_TRY(tuner_worker_start(worker, err));
         ts_status status = tuner_channel_send(worker->fd, request, err);
@@ -95,9 +97,7 @@ static void take_reply(tuner_worker *worker, tuner_reply *reply) {
     reply->outcome = TUNER_REPLY;
     reply->detail[0] = '\0';
     switch (tuner_channel_receive(worker->fd, worker->deadline_s, &reply->message, NULL)) {
-    case TS_STATUS_OK:
-        worker->busy = false;
-        return;
+    case TS_STATUS_OK: worker->busy = false; return;
     case TS_STATUS_CANCELLED:
         reply->outcome = TUNER_TIMEOUT;
         kill(-worker->pid, SIGKILL);
@@ -117,7 +117,8 @@ bool tuner_workers_wait(tuner_worker *workers, size_t count, int max_ms, tuner_r
     struct pollfd waits[MAX_WORKERS];
     tuner_worker *busy[MAX_WORKERS];
     size_t busy_count = 0;
-    double now_s = tuner_now_s(), end_s = now_s + (max_ms < 0 ? 1e9 : 1e-3 * max_ms), first_s = end_s;
+    double now_s = tuner_now_s(), end_s = now_s + (max_ms < 0 ? 1e9 : 1e-3 * max_ms),
+           first_s = end_s;
     for (size_t i = 0; i < count && busy_count < MAX_WORKERS; i++) {
         if (!workers[i].busy) continue;
         if (workers[i].deadline_s < first_s) first_s = workers[i].deadline_s;

@@ -29,7 +29,8 @@ return {
     bytes = "2*bytes(dtype)*head_dim*b*(lq*hq + lk*hkv)",
   },
   tolerance = {
-    fp32 = { rtol = 1e-4, atol = 1e-5, norm = 3e-6 },
+    -- A score of magnitude 300 (the verify list has them) is rounded by 2e-5, and so is its exponential, relatively.
+    fp32 = { rtol = 1e-4, atol = 5e-5, norm = 3e-5 },
     bf16 = { rtol = 1e-2, atol = 1.5e-2, norm = 6e-3 },
     fp16 = { rtol = 2e-3, atol = 3e-3, norm = 1e-3 },
   },

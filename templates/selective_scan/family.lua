@@ -1,19 +1,21 @@
 -- selective_scan: Mamba's recurrence over a whole sequence (prefill). README.md has the formula.
--- Lanes that share a channel by default: at most four states a lane until sixteen lanes are reached.
-local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or 16"
+-- Lanes that share a channel by default: four states each, as long as sixteen lanes last; then 32 states each.
+local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or n <= 64 and 16 or 8"
 
--- Registers of a thread, from the compiler's reports: state and A, two tiles of rows in flight (the raw one and the
--- activated one), sums on their way to other lanes, and about 40 for the rest.
-local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) + channels*lanes + 40"
+-- Tunable `warps`: how many of them the compiler must leave registers for on an SM (through __launch_bounds__).
+-- Registers of a thread, fitted to the compiler's reports: state and A, rows in flight and activated, sums on their way
+-- to other lanes, B and C in flight, and the rest.
+local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) + channels*lanes + ceil_div(2*n*steps, threads) + 42"
 
 local constraints = {
-  "steps % lanes == 0",
-  "lanes <= n",                                          -- a lane without a state would only wait
+  "lanes == 1 or 2*lanes <= n",                          -- a lane with one state mostly shuffles
+  "channels == 1 or lanes <= 2",                         -- more work a thread, more threads a channel: not both
   "channels * ceil_div(n, lanes) <= 32",                 -- states live in registers
-  "2 * n * steps <= 8 * threads",                        -- B and C in flight: at most 8 registers
+  "steps % lanes == 0",
+  "2 * n * steps <= 16 * threads",                       -- B and C in flight: at most 16 registers
   "16 * steps * (n + 3 * lanes) <= 49152",               -- two buffers of B and C in static shared memory
-  "threads * min_blocks <= threads_sm",
-  registers .. " <= min(255, 65536 // (threads * min_blocks))",
+  "warps * 32 <= 16 * threads",                          -- at most 16 blocks fit an SM of the smaller chips
+  registers .. " <= min(255, registers_sm // (32 * warps) // 8 * 8)",
 }
 
 local function cuda(version)
@@ -64,8 +66,10 @@ return {
     flops = "b*l*d*(7*n + 10)",
     bytes = "(b*l*d*(3 + gate) + 2*b*l*g*n)*bytes(dtype) + 4*(d*n + 2*d + 2*b*d*n)",
   },
+  -- fp32: a decay w near one that is rounded by e moves the state, a sum of 1/(1 - w) terms, by e/(1 - w) of itself. With
+  -- steps of 1e-3 that is 6e-5 for a correctly rounded w and three times as much for the GPU's ex2.
   tolerance = {
-    fp32 = { rtol = 1e-4, atol = 1e-4, norm = 1e-5 },
+    fp32 = { rtol = 5e-4, atol = 2e-4, norm = 1e-4 },
     bf16 = { rtol = 1e-2, atol = 1e-2, norm = 4e-3 },
     fp16 = { rtol = 2e-3, atol = 2e-3, norm = 1e-3 },
   },
@@ -75,17 +79,18 @@ return {
       name = "sequential", file = "1_sequential.cu.in",
       tunables = {
         { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
-        { "steps", { 4, 8, 16 } }, { "min_blocks", { 1, 2, 4, 8 } },
+        { "steps", { 4, 8, 16 } }, { "warps", { 8, 16, 24, 32 } },
       },
-      default = { threads = "n <= 32 and 64 or n <= 64 and 128 or 256", lanes = lanes, channels = 1, steps = "n <= 16 and 8 or 16", min_blocks = 1 },
+      default = { threads = "n <= 16 and 64 or 256", lanes = lanes, channels = 1,
+                  steps = "n > 16 and n <= 64 and 16 or 8", warps = 8 },
       launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } },
     },
     cuda {
       name = "chunked", file = "2_chunked.cu.in",
       tunables = {
-        { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
-        { "steps", { 8, 16 } }, { "chunks", { 4, 8, 16, 32, 64 } }, { "min_blocks", { 1, 4 } },
+        { "threads", { 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
+        { "steps", { 8, 16 } }, { "chunks", { 8, 16, 32, 64 } }, { "warps", { 8, 16, 24 } },
       },
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
