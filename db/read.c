@@ -105,7 +105,14 @@ static int compare_kernel_id(const void *id, const void *row) {
     return (a > b) - (a < b);
 }
 
-/* The winners were read in the order of their kernels. */
+static int compare_winners(const void *left, const void *right) {
+    const db_winner *a = &((const db_winner_row *)left)->winner;
+    const db_winner *b = &((const db_winner_row *)right)->winner;
+    int order = compare_kernel_id(&a->kernel_id, right);
+    return order ? order : strcmp(a->problem, b->problem);
+}
+
+/* Asked when the winners are sorted by kernel. */
 static bool is_winners_kernel(const loader *l, int64_t id) {
     size_t count = l->winners.bytes / sizeof(db_winner_row);
     return count && bsearch(&id, l->winners.data, count, sizeof(db_winner_row), compare_kernel_id);
@@ -194,8 +201,13 @@ ts_status db_image_load(const char *path, const char *const *targets, db_image *
     }
     status = check_tables(&l, err);
     if (status != TS_STATUS_OK) goto done;
-    status = each_row(&l, &db_winner_record, "ORDER BY r.kernel_id, r.id", take_winner, err);
+    /* In the order of row ids, which makes SQLite walk the table itself: an index may be damaged. */
+    status = each_row(&l, &db_winner_record, "ORDER BY r.id", take_winner, err);
     if (status != TS_STATUS_OK) goto done;
+    if (l.winners.bytes) {
+        qsort(l.winners.data, l.winners.bytes / sizeof(db_winner_row), sizeof(db_winner_row),
+              compare_winners);
+    }
     status = each_row(&l, &db_kernel_record, "ORDER BY k.id", take_kernel, err);
     if (status != TS_STATUS_OK) goto done;
     status = finish(&l, err);

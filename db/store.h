@@ -30,7 +30,7 @@ typedef struct db_kernel {
     int32_t registers, spill_bytes, shared_bytes; /* -1 where the compiler does not say */
     int32_t driver_min;    /* CUDA driver version needed, as cuDriverGetVersion counts; 0 for CPU */
     bool is_default;       /* the family's default variant of this specialization */
-    const char *hash;      /* over all of the above but id */
+    const char *hash;      /* over all of the above but id; set by reads, computed by db_write_kernel */
 } db_kernel;
 
 typedef struct db_device {
@@ -87,9 +87,10 @@ typedef struct db_image {
 } db_image;
 
 /* Opens `path` read-only and untrusted (immutable when possible, defensive, trusted_schema off, no views
- * or triggers), checks application id, version and every row's hash, loads kernels and winners whose
- * target is in the NULL-terminated list `targets` (NULL: all). Rows with a wrong hash are left out with a
- * warning. NOT_FOUND: no file. CORRUPT: not a database, or not ours. Free with db_image_free. */
+ * or triggers), checks application id, version and every row's hash, loads winners and default kernels whose
+ * target is in the NULL-terminated list `targets` (NULL: all), and the winners' kernels; other kernels only
+ * lost and stay in the file. Rows with a wrong hash are left out with a warning. NOT_FOUND: no file.
+ * CORRUPT: not a database, or not ours. UNSUPPORTED: newer schema version. Free with db_image_free. */
 ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err);
 void db_image_free(db_image *image);
 
@@ -97,24 +98,27 @@ void db_image_free(db_image *image);
 
 typedef struct db_writer db_writer;
 
-/* Opens or creates `path` for writing: WAL, busy timeout, schema checked or made. */
+/* Opens or creates `path` for writing: WAL, busy timeout, schema checked or made. Several processes may
+ * write the same file. A file that is not ours is refused unchanged, with the reader's messages. */
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err);
-/* Checkpoints, leaves journal mode DELETE, closes. NULL is allowed. */
+/* Checkpoints, leaves journal mode DELETE (the last of several writers does), closes. NULL is allowed. */
 void db_writer_close(db_writer *writer);
 
 /* Inserts or finds the same kernel (by hash, which is computed here); *id receives its row. */
 ts_status db_write_kernel(db_writer *w, const db_kernel *kernel, int64_t *id, ts_err *err);
 /* Loads the kernel row `id`, blob included; strings live in `arena`. */
 ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err);
-/* One committed transaction per result. */
+/* One committed transaction per result; replaces that of the same (problem, variant, target, device name,
+ * signature). INVALID_ARGUMENT: no such kernel. */
 ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err);
-/* Calls back for every stored result of (problem, target, device name); strings live during the call. */
+/* Calls back for every stored result of (problem, target, device name), oldest first; strings live during
+ * the call, which must not use the writer. A row that fails its hash is skipped, as if never measured. */
 ts_status db_each_result(db_writer *w, const char *problem, const char *target, const char *device,
                          void (*each)(void *context, const db_result *result), void *context,
                          ts_err *err);
 /* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one. */
 ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err);
-/* The stored winner, strings in `arena`; NOT_FOUND if there is none. */
+/* The stored winner, strings in `arena`; NOT_FOUND if there is none or it fails its hash. */
 ts_status db_read_winner(db_writer *w, const char *problem, const char *target, const char *device,
                          ts_arena *arena, db_winner *out, ts_err *err);
 ts_status db_meta_set(db_writer *w, const char *key, const char *value, ts_err *err);

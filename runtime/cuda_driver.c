@@ -1,7 +1,8 @@
 /* Opens libcuda.so.1 and fills the table of its functions, once a process.
  *
- * The result of the first try is kept, good or bad: a driver does not appear while a process runs. The
- * library stays open until the process ends, since contexts of other users of it may outlive our devices.
+ * The result of the first try is kept, good or bad: a driver does not appear while a process runs.
+ * The library stays open until the process ends, since contexts of other users of it may outlive
+ * our devices.
  */
 #include "cuda_driver.h"
 
@@ -17,7 +18,7 @@ static const struct {
     const char *name;
     size_t offset; /* of its pointer in the table */
 } symbols[] = {
-#define SYMBOL(symbol, parameters) { #symbol, offsetof(rt_cuda_driver, symbol) },
+#define SYMBOL(symbol, parameters) {#symbol, offsetof(rt_cuda_driver, symbol)},
     RT_CUDA_FUNCTIONS(SYMBOL)
 #undef SYMBOL
 };
@@ -26,8 +27,8 @@ static ts_status fill_table(void *library, ts_err *err) {
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
         void *address = dlsym(library, symbols[i].name);
         if (!address)
-            return ts_fail(err, TS_STATUS_NO_DEVICE, "the NVIDIA driver lacks %s: it is too old, update it",
-                           symbols[i].name);
+            return ts_fail(err, TS_STATUS_NO_DEVICE,
+                           "the NVIDIA driver lacks %s: it is too old, update it", symbols[i].name);
         memcpy((char *)&table + symbols[i].offset, &address, sizeof address);
     }
     return TS_STATUS_OK;
@@ -55,13 +56,14 @@ ts_status rt_cuda_driver_get(const rt_cuda_driver **out, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-ts_status rt_cuda_check(const rt_cuda_driver *driver, CUresult result, const char *call, const char *object,
-                        ts_err *err) {
+ts_status rt_cuda_check(const rt_cuda_driver *driver, CUresult result, const char *call,
+                        const char *object, ts_err *err) {
     if (result == CUDA_SUCCESS) return TS_STATUS_OK;
     const char *name = NULL, *text = NULL;
     driver->cuGetErrorName(result, &name);
     driver->cuGetErrorString(result, &text);
-    return ts_fail(err, result == CUDA_ERROR_OUT_OF_MEMORY ? TS_STATUS_OUT_OF_MEMORY : TS_STATUS_DEVICE,
+    return ts_fail(err,
+                   result == CUDA_ERROR_OUT_OF_MEMORY ? TS_STATUS_OUT_OF_MEMORY : TS_STATUS_DEVICE,
                    "%s failed on %.800s: %s (%s)", call, object, text ? text : "unknown error",
                    name ? name : "unknown");
 }

@@ -1,9 +1,10 @@
-/* The part of the CUDA driver interface that the runtime calls, written down by hand: no toolkit header is
- * needed to build, and libcuda.so.1 is opened when the first GPU is asked for.
+/* The part of the CUDA driver interface that the runtime calls, written down by hand: no toolkit
+ * header is needed to build, and libcuda.so.1 is opened when the first GPU is asked for.
  *
- * Types have the driver's names and sizes; enumerations are int. Symbols are named as the library exports
- * them (`cuMemAlloc_v2` is what cuda.h calls cuMemAlloc). tests/runtime/cuda_prototypes_test.sh compares every
- * line with a toolkit's cuda.h where there is one.
+ * Types have the driver's names and sizes; enumerations are int. Symbols are named as the library
+ * exports them (`cuMemAlloc_v2` is what cuda.h calls cuMemAlloc).
+ * tests/runtime/cuda_prototypes_test.sh compares every line with a toolkit's cuda.h where there is
+ * one.
  */
 #ifndef RUNTIME_CUDA_DRIVER_H
 #define RUNTIME_CUDA_DRIVER_H
@@ -13,8 +14,8 @@
 #include "../db/base.h"
 
 #ifndef RT_CUDA_TYPES_FROM_TOOLKIT /* only the comparison sets it */
-typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUjit_option, CUstreamCaptureMode,
-    CUstreamCaptureStatus;
+typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUjit_option,
+    CUstreamCaptureMode, CUstreamCaptureStatus;
 typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
@@ -53,53 +54,57 @@ enum {
 #endif
 
 /* X(symbol, parameters): every function of the table, all return CUresult. */
-#define RT_CUDA_FUNCTIONS(X)                                                                              \
-    X(cuInit, (unsigned int flags))                                                                       \
-    X(cuDriverGetVersion, (int *version))                                                                 \
-    X(cuGetErrorName, (CUresult error, const char **text))                                                \
-    X(cuGetErrorString, (CUresult error, const char **text))                                              \
-    X(cuDeviceGetCount, (int *count))                                                                     \
-    X(cuDeviceGet, (CUdevice *device, int ordinal))                                                       \
-    X(cuDeviceGetName, (char *name, int bytes, CUdevice device))                                          \
-    X(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device))                                                \
-    X(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device))                                              \
-    X(cuDeviceGetAttribute, (int *value, CUdevice_attribute attribute, CUdevice device))                  \
-    X(cuDevicePrimaryCtxRetain, (CUcontext *context, CUdevice device))                                    \
-    X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                                    \
-    X(cuCtxSetCurrent, (CUcontext context))                                                               \
-    X(cuMemAlloc_v2, (CUdeviceptr *memory, size_t bytes))                                                 \
-    X(cuMemFree_v2, (CUdeviceptr memory))                                                                 \
-    X(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total_bytes))                                         \
-    X(cuMemcpyHtoDAsync_v2, (CUdeviceptr dst, const void *src, size_t bytes, CUstream stream))            \
-    X(cuMemcpyDtoHAsync_v2, (void *dst, CUdeviceptr src, size_t bytes, CUstream stream))                  \
-    X(cuMemcpyDtoDAsync_v2, (CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream stream))            \
-    X(cuMemsetD8Async, (CUdeviceptr dst, unsigned char byte, size_t count, CUstream stream))              \
-    X(cuStreamCreate, (CUstream *stream, unsigned int flags))                                             \
-    X(cuStreamDestroy_v2, (CUstream stream))                                                              \
-    X(cuStreamSynchronize, (CUstream stream))                                                             \
-    X(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *status))                              \
-    X(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                               \
-    X(cuStreamEndCapture, (CUstream stream, CUgraph *graph))                                              \
-    X(cuThreadExchangeStreamCaptureMode, (CUstreamCaptureMode *mode))                                     \
-    X(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned long long flags))          \
-    X(cuGraphLaunch, (CUgraphExec exec, CUstream stream))                                                 \
-    X(cuGraphDestroy, (CUgraph graph))                                                                    \
-    X(cuGraphExecDestroy, (CUgraphExec exec))                                                             \
-    X(cuEventCreate, (CUevent *event, unsigned int flags))                                                \
-    X(cuEventDestroy_v2, (CUevent event))                                                                 \
-    X(cuEventRecord, (CUevent event, CUstream stream))                                                    \
-    X(cuEventSynchronize, (CUevent event))                                                                \
-    X(cuEventElapsedTime, (float *ms, CUevent begin, CUevent end))                                        \
-    X(cuModuleLoadDataEx,                                                                                 \
-      (CUmodule *module, const void *image, unsigned int count, CUjit_option *options, void **values))    \
-    X(cuModuleUnload, (CUmodule module))                                                                  \
-    X(cuModuleGetFunction, (CUfunction *function, CUmodule module, const char *name))                     \
-    X(cuFuncGetAttribute, (int *value, CUfunction_attribute attribute, CUfunction function))              \
-    X(cuFuncSetAttribute, (CUfunction function, CUfunction_attribute attribute, int value))               \
-    X(cuLaunchKernel,                                                                                     \
-      (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,                \
-       unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes,       \
+// clang-format off
+#define RT_CUDA_FUNCTIONS(X)                                                                      \
+    X(cuInit, (unsigned int flags))                                                               \
+    X(cuDriverGetVersion, (int *version))                                                         \
+    X(cuGetErrorName, (CUresult error, const char **text))                                        \
+    X(cuGetErrorString, (CUresult error, const char **text))                                      \
+    X(cuDeviceGetCount, (int *count))                                                             \
+    X(cuDeviceGet, (CUdevice *device, int ordinal))                                               \
+    X(cuDeviceGetName, (char *name, int bytes, CUdevice device))                                  \
+    X(cuDeviceGetUuid_v2, (CUuuid *uuid, CUdevice device))                                        \
+    X(cuDeviceTotalMem_v2, (size_t *bytes, CUdevice device))                                      \
+    X(cuDeviceGetAttribute, (int *value, CUdevice_attribute attribute, CUdevice device))          \
+    X(cuDevicePrimaryCtxRetain, (CUcontext *context, CUdevice device))                            \
+    X(cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                            \
+    X(cuCtxSetCurrent, (CUcontext context))                                                       \
+    X(cuMemAlloc_v2, (CUdeviceptr *memory, size_t bytes))                                         \
+    X(cuMemFree_v2, (CUdeviceptr memory))                                                         \
+    X(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total_bytes))                                 \
+    X(cuMemcpyHtoDAsync_v2, (CUdeviceptr dst, const void *src, size_t bytes, CUstream stream))    \
+    X(cuMemcpyDtoHAsync_v2, (void *dst, CUdeviceptr src, size_t bytes, CUstream stream))          \
+    X(cuMemcpyDtoDAsync_v2, (CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream stream))    \
+    X(cuMemsetD8Async, (CUdeviceptr dst, unsigned char byte, size_t count, CUstream stream))      \
+    X(cuStreamCreate, (CUstream *stream, unsigned int flags))                                     \
+    X(cuStreamDestroy_v2, (CUstream stream))                                                      \
+    X(cuStreamSynchronize, (CUstream stream))                                                     \
+    X(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *status))                      \
+    X(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode))                       \
+    X(cuStreamEndCapture, (CUstream stream, CUgraph *graph))                                      \
+    X(cuThreadExchangeStreamCaptureMode, (CUstreamCaptureMode *mode))                             \
+    X(cuGraphInstantiateWithFlags, (CUgraphExec *exec, CUgraph graph, unsigned long long flags))  \
+    X(cuGraphLaunch, (CUgraphExec exec, CUstream stream))                                         \
+    X(cuGraphDestroy, (CUgraph graph))                                                            \
+    X(cuGraphExecDestroy, (CUgraphExec exec))                                                     \
+    X(cuEventCreate, (CUevent *event, unsigned int flags))                                        \
+    X(cuEventDestroy_v2, (CUevent event))                                                         \
+    X(cuEventRecord, (CUevent event, CUstream stream))                                            \
+    X(cuEventSynchronize, (CUevent event))                                                        \
+    X(cuEventElapsedTime, (float *ms, CUevent begin, CUevent end))                                \
+    X(cuModuleLoadDataEx,                                                                         \
+      (CUmodule *module, const void *image, unsigned int count, CUjit_option *options,            \
+       void **values))                                                                            \
+    X(cuModuleUnload, (CUmodule module))                                                          \
+    X(cuModuleGetFunction, (CUfunction *function, CUmodule module, const char *name))             \
+    X(cuFuncGetAttribute, (int *value, CUfunction_attribute attribute, CUfunction function))      \
+    X(cuFuncSetAttribute, (CUfunction function, CUfunction_attribute attribute, int value))       \
+    X(cuLaunchKernel,                                                                             \
+      (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,        \
+       unsigned int block_x, unsigned int block_y, unsigned int block_z,                          \
+       unsigned int shared_bytes,                                                                 \
        CUstream stream, void **parameters, void **extra))
+// clang-format on
 
 #ifdef _WIN32
 #error "the driver's calling convention is not the default one on Windows"
@@ -115,9 +120,9 @@ typedef struct rt_cuda_driver {
  * libcuda.so.1, one too old, or no usable GPU; the message says which. */
 ts_status rt_cuda_driver_get(const rt_cuda_driver **out, ts_err *err);
 
-/* OK for CUDA_SUCCESS; else fills the error "CALL failed on OBJECT: text (NAME)" and returns OUT_OF_MEMORY
- * or DEVICE. */
-ts_status rt_cuda_check(const rt_cuda_driver *driver, CUresult result, const char *call, const char *object,
-                        ts_err *err);
+/* OK for CUDA_SUCCESS; else fills the error "CALL failed on OBJECT: text (NAME)" and returns
+ * OUT_OF_MEMORY or DEVICE. */
+ts_status rt_cuda_check(const rt_cuda_driver *driver, CUresult result, const char *call,
+                        const char *object, ts_err *err);
 
 #endif

@@ -22,9 +22,10 @@ static ts_status open_cuda(const char *name, ts_device **out, ts_err *err) {
 ts_status ts_device_open(const char *name, int threads, ts_device **out, ts_err *err) {
     if (strcmp(name, "auto") == 0) name = rt_cuda_count() > 0 ? "cuda" : "cpu";
     if (strcmp(name, "cpu") == 0) return rt_cpu_open(threads, out, err);
-    if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0) return open_cuda(name, out, err);
-    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "device '%.64s': give auto, cpu, cuda, cuda:N or cuda:UUID",
-                   name);
+    if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0)
+        return open_cuda(name, out, err);
+    return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                   "device '%.64s': give auto, cpu, cuda, cuda:N or cuda:UUID", name);
 }
 
 void ts_device_close(ts_device *device) {

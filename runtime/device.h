@@ -1,4 +1,5 @@
-/* A device: memory, streams, modules, timing. One table of functions a kind (device_cpu.c, device_cuda.c).
+/* A device: memory, streams, modules, timing. One table of functions a kind (device_cpu.c,
+ * device_cuda.c).
  *
  * Streams are ordered queues; on the CPU a stream is NULL and every call is done when it returns.
  * A ts_device may be shared by threads; a stream belongs to one thread at a time.
@@ -17,8 +18,8 @@ typedef struct rt_event rt_event;
 typedef struct rt_launch {
     void *function;
     uint32_t grid[3], block[3];
-    uint32_t shared_bytes;  /* GPU: dynamic shared memory */
-    size_t scratch_bytes;   /* CPU: private to a running block */
+    uint32_t shared_bytes; /* GPU: dynamic shared memory */
+    size_t scratch_bytes;  /* CPU: private to a running block */
     const void *args;
     size_t args_bytes;
 } rt_launch;
@@ -36,7 +37,7 @@ typedef struct rt_device_info {
 
 typedef struct rt_device_ops {
     void (*close)(ts_device *);
-    ts_status (*alloc)(ts_device *, size_t bytes, void **out, ts_err *);  /* 256-byte aligned */
+    ts_status (*alloc)(ts_device *, size_t bytes, void **out, ts_err *); /* 256-byte aligned */
     void (*free)(ts_device *, void *);
     ts_status (*stream_create)(ts_device *, void **out, ts_err *);
     void (*stream_destroy)(ts_device *, void *stream);
@@ -50,15 +51,16 @@ typedef struct rt_device_ops {
     void (*module_unload)(ts_device *, rt_module *);
     /* `shared_bytes`: the most dynamic shared memory a launch will use (raises the opt-in limit);
      * SIZE_MAX where that is not known: as much as the device has. */
-    ts_status (*function)(ts_device *, rt_module *, const char *entry, size_t shared_bytes, void **out, ts_err *);
+    ts_status (*function)(ts_device *, rt_module *, const char *entry, size_t shared_bytes,
+                          void **out, ts_err *);
     ts_status (*launch)(ts_device *, void *stream, const rt_launch *, ts_err *);
     ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
     void (*event_destroy)(ts_device *, rt_event *);
     ts_status (*event_record)(ts_device *, rt_event *, void *stream, ts_err *);
     /* Waits for `end`, then the time between the two in microseconds. */
     ts_status (*event_elapsed)(ts_device *, rt_event *begin, rt_event *end, double *us, ts_err *);
-    /* Graphs: begin/end capture on a stream made by stream_create. UNSUPPORTED on the CPU. Another stream
-     * of the same thread may upload, download and allocate meanwhile. */
+    /* Graphs: begin/end capture on a stream made by stream_create. UNSUPPORTED on the CPU. Another
+     * stream of the same thread may upload, download and allocate meanwhile. */
     ts_status (*graph_begin)(ts_device *, void *stream, ts_err *);
     ts_status (*graph_end)(ts_device *, void *stream, rt_graph **out, ts_err *);
     ts_status (*graph_launch)(ts_device *, rt_graph *, void *stream, ts_err *);
@@ -70,7 +72,8 @@ struct ts_device {
     const rt_device_ops *ops;
     rt_device_info info;
     /* targets whose kernels this device can load, best first, NULL-terminated: sm_90a; or
-     * cpu-x86-64-v4, -v3, -v2; sm_89: sm_89, sm_86, sm_80 (same major, not newer; never across an `a`) */
+     * cpu-x86-64-v4, -v3, -v2; sm_89: sm_89, sm_86, sm_80 (same major, not newer; never across an
+     * `a`) */
     const char *targets[8];
 };
 
@@ -79,8 +82,8 @@ ts_status rt_cpu_open(int threads, ts_device **out, ts_err *err);
 ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err);
 /* Number of GPUs the driver reports; 0 without a driver. Does not create a context. */
 int rt_cuda_count(void);
-/* Ordinal of the GPU with this UUID ("GPU-" and 32 hex digits with or without dashes, or a prefix that is
- * the only one of its kind). NO_DEVICE lists what is there. */
+/* Ordinal of the GPU with this UUID ("GPU-" and 32 hex digits with or without dashes, or a prefix
+ * that is the only one of its kind). NO_DEVICE lists what is there. */
 ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* The CPU as a device: ordinary memory, kernels from ELF images, blocks spread over a thread pool.
  *
- * There is one queue and it is always empty: every call is done when it returns, streams are NULL, events
- * are clock readings. A function pointer handed out as `void *` is the block function of templates/README.md.
+ * There is one queue and it is always empty: every call is done when it returns, streams are NULL,
+ * events are clock readings. A function pointer handed out as `void *` is the block function of
+ * templates/README.md.
  */
 #include "device.h"
 #include "elf_image.h"
@@ -16,12 +17,13 @@
 #include <unistd.h>
 
 enum {
-    ALIGNMENT = 256,        /* what the device contract promises */
-    HUGE_PAGE = 2 << 20,    /* weights in huge pages save address translation misses */
+    ALIGNMENT = 256,     /* what the device contract promises */
+    HUGE_PAGE = 2 << 20, /* weights in huge pages save address translation misses */
     HUGE_FROM = 2 * HUGE_PAGE,
 };
 
-typedef void (*block_function)(const void *args, void *scratch, uint32_t bx, uint32_t by, uint32_t bz);
+typedef void (*block_function)(const void *args, void *scratch, uint32_t bx, uint32_t by,
+                               uint32_t bz);
 
 typedef struct cpu_device {
     ts_device base;
@@ -47,7 +49,8 @@ static ts_status cpu_alloc(ts_device *device, size_t bytes, void **out, ts_err *
     size_t rounded = (bytes + alignment - 1) & ~(alignment - 1);
     void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
     if (!memory) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for %zu bytes", bytes);
-    if (alignment == HUGE_PAGE) madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: nothing depends on it */
+    if (alignment == HUGE_PAGE)
+        madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: nothing depends on it */
     *out = memory;
     return TS_STATUS_OK;
 }
@@ -158,12 +161,13 @@ static void cpu_module_unload(ts_device *device, rt_module *module) {
     rt_image_unload((rt_image *)module);
 }
 
-static ts_status cpu_function(ts_device *device, rt_module *module, const char *entry, size_t shared_bytes,
-                              void **out, ts_err *err) {
+static ts_status cpu_function(ts_device *device, rt_module *module, const char *entry,
+                              size_t shared_bytes, void **out, ts_err *err) {
     (void)device, (void)shared_bytes;
     void *function = rt_image_function((const rt_image *)module, entry);
     if (!function)
-        return ts_fail(err, TS_STATUS_CORRUPT, "CPU kernel object: no function '%s' is exported", entry);
+        return ts_fail(err, TS_STATUS_CORRUPT, "CPU kernel object: no function '%s' is exported",
+                       entry);
     *out = function;
     return TS_STATUS_OK;
 }
@@ -174,7 +178,8 @@ typedef struct job {
     const rt_launch *launch;
 } job;
 
-/* Blocks begin .. end-1 of the grid in x-fastest order, which is the order a GPU starts them in too. */
+/* Blocks begin .. end-1 of the grid in x-fastest order, which is the order a GPU starts them in
+ * too. */
 static void run_blocks(void *context, int worker, uint64_t begin, uint64_t end) {
     const job *j = context;
     const uint32_t *grid = j->launch->grid;
@@ -195,10 +200,11 @@ static ts_status cpu_launch(ts_device *device, void *stream, const rt_launch *la
     (void)stream;
     uint64_t blocks = (uint64_t)launch->grid[0] * launch->grid[1];
     if (__builtin_mul_overflow(blocks, launch->grid[2], &blocks))
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "grid %u x %u x %u is too large", launch->grid[0],
-                       launch->grid[1], launch->grid[2]);
-    job j = { .pool = cpu(device)->pool, .launch = launch };
-    memcpy(&j.function, &launch->function, sizeof j.function); /* ISO C has no cast from void * to this */
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "grid %u x %u x %u is too large",
+                       launch->grid[0], launch->grid[1], launch->grid[2]);
+    job j = {.pool = cpu(device)->pool, .launch = launch};
+    memcpy(&j.function, &launch->function,
+           sizeof j.function); /* ISO C has no cast from void * to this */
     return rt_pool_run(j.pool, blocks, launch->scratch_bytes, run_blocks, &j, err);
 }
 
@@ -221,8 +227,8 @@ static void read_model_name(char *out, size_t bytes) {
     if (file) fclose(file);
 }
 
-/* Targets of this CPU, best first (levels of the x86-64 psABI; the system must save the wide registers too,
- * which the compiler's feature test includes). */
+/* Targets of this CPU, best first (levels of the x86-64 psABI; the system must save the wide
+ * registers too, which the compiler's feature test includes). */
 static void detect_targets(const char **targets) {
     size_t n = 0;
 #if defined(__x86_64__)
@@ -278,7 +284,8 @@ ts_status rt_cpu_open(int threads, ts_device **out, ts_err *err) {
     detect_targets(device->base.targets);
     if (!device->base.targets[0]) {
         free(device);
-        return ts_fail(err, TS_STATUS_NO_DEVICE, "this CPU is older than x86-64-v2 (SSE4.2), the oldest target");
+        return ts_fail(err, TS_STATUS_NO_DEVICE,
+                       "this CPU is older than x86-64-v2 (SSE4.2), the oldest target");
     }
     ts_status status = rt_pool_create(threads, &device->pool, err);
     if (status != TS_STATUS_OK) {

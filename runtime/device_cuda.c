@@ -1,13 +1,13 @@
 /* A GPU through the NVIDIA driver alone.
  *
- * The device is opened through its primary context, the one that CUDA runtime users (PyTorch) work in, so
- * their pointers and streams can be passed in. Every call makes that context current first, which costs tens
- * of nanoseconds and lets any thread call.
+ * The device is opened through its primary context, the one that CUDA runtime users (PyTorch) work
+ * in, so their pointers and streams can be passed in. Every call makes that context current first,
+ * which costs tens of nanoseconds and lets any thread call.
  *
- * Streams made here do not synchronise with the legacy default stream. While a thread captures, the driver
- * forbids it whatever might wait for the captured work. Our allocations, copies, synchronisations and module
- * loads do not, so they run with the thread's capture mode relaxed (relax, restore). A copy on the capturing
- * stream itself is recorded and not waited for.
+ * Streams made here do not synchronise with the legacy default stream. While a thread captures, the
+ * driver forbids it whatever might wait for the captured work. Our allocations, copies,
+ * synchronisations and module loads do not, so they run with the thread's capture mode relaxed
+ * (relax, restore). A copy on the capturing stream itself is recorded and not waited for.
  */
 #include "device_cuda.h"
 
@@ -24,7 +24,8 @@ static cuda_device *cuda(ts_device *device) { return (cuda_device *)device; }
 
 static CUdeviceptr address(const void *memory) { return (CUdeviceptr)(uintptr_t)memory; }
 
-/* Checks `d->driver->CALL ARGUMENTS` and returns on failure; `object` is what the call was about. */
+/* Checks `d->driver->CALL ARGUMENTS` and returns on failure; `object` is what the call was about.
+ */
 #define CU_TRY(d, call, arguments, object, err) \
     TS_TRY(rt_cuda_check((d)->driver, (d)->driver->call arguments, #call, object, err))
 
@@ -48,7 +49,8 @@ static void restore(const cuda_device *d, CUstreamCaptureMode mode) {
 
 /* ---- memory ---- */
 
-static ts_status cuda_memory_info(ts_device *device, int64_t *free_bytes, int64_t *total_bytes, ts_err *err) {
+static ts_status cuda_memory_info(ts_device *device, int64_t *free_bytes, int64_t *total_bytes,
+                                  ts_err *err) {
     cuda_device *d;
     size_t unused, total;
     TS_TRY(enter(device, &d, err));
@@ -68,8 +70,9 @@ static ts_status cuda_alloc(ts_device *device, size_t bytes, void **out, ts_err 
     if (result == CUDA_ERROR_OUT_OF_MEMORY) {
         int64_t unused = 0, total = 0;
         cuda_memory_info(device, &unused, &total, NULL);
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for %zu bytes on %s: %lld of %lld MiB are free",
-                       bytes, d->base.info.name, (long long)(unused >> 20), (long long)(total >> 20));
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY,
+                       "no memory for %zu bytes on %s: %lld of %lld MiB are free", bytes,
+                       d->base.info.name, (long long)(unused >> 20), (long long)(total >> 20));
     }
     TS_TRY(rt_cuda_check(d->driver, result, "cuMemAlloc", d->base.info.name, err));
     *out = (void *)(uintptr_t)memory;
@@ -91,16 +94,17 @@ static ts_status wait_for(const cuda_device *d, void *stream, ts_err *err) {
     return rt_cuda_check(d->driver, result, "cuStreamSynchronize", d->base.info.name, err);
 }
 
-/* Ends a copy to or from the host: waits, unless the copy was only recorded. The default stream cannot
- * capture, and asking about it is an error while some blocking stream of another library captures. */
+/* Ends a copy to or from the host: waits, unless the copy was only recorded. The default stream
+ * cannot capture, and asking about it is an error while some blocking stream of another library
+ * captures. */
 static ts_status finish_copy(const cuda_device *d, void *stream, ts_err *err) {
     CUstreamCaptureStatus capturing = CU_STREAM_CAPTURE_STATUS_NONE;
     if (stream) CU_TRY(d, cuStreamIsCapturing, (stream, &capturing), d->base.info.name, err);
     return capturing == CU_STREAM_CAPTURE_STATUS_NONE ? wait_for(d, stream, err) : TS_STATUS_OK;
 }
 
-static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const void *src, size_t bytes,
-                             ts_err *err) {
+static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const void *src,
+                             size_t bytes, ts_err *err) {
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
@@ -111,8 +115,8 @@ static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const v
     return finish_copy(d, stream, err);
 }
 
-static ts_status cuda_download(ts_device *device, void *stream, void *dst, const void *src, size_t bytes,
-                               ts_err *err) {
+static ts_status cuda_download(ts_device *device, void *stream, void *dst, const void *src,
+                               size_t bytes, ts_err *err) {
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
@@ -123,12 +127,13 @@ static ts_status cuda_download(ts_device *device, void *stream, void *dst, const
     return finish_copy(d, stream, err);
 }
 
-static ts_status cuda_copy(ts_device *device, void *stream, void *dst, const void *src, size_t bytes,
-                           ts_err *err) {
+static ts_status cuda_copy(ts_device *device, void *stream, void *dst, const void *src,
+                           size_t bytes, ts_err *err) {
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuMemcpyDtoDAsync_v2, (address(dst), address(src), bytes, stream), d->base.info.name, err);
+    CU_TRY(d, cuMemcpyDtoDAsync_v2, (address(dst), address(src), bytes, stream), d->base.info.name,
+           err);
     return TS_STATUS_OK;
 }
 
@@ -174,7 +179,8 @@ static ts_status cuda_event_create(ts_device *device, rt_event **out, ts_err *er
 
 static void cuda_event_destroy(ts_device *device, rt_event *event) {
     cuda_device *d;
-    if (event && enter(device, &d, NULL) == TS_STATUS_OK) d->driver->cuEventDestroy_v2((CUevent)event);
+    if (event && enter(device, &d, NULL) == TS_STATUS_OK)
+        d->driver->cuEventDestroy_v2((CUevent)event);
 }
 
 static ts_status cuda_event_record(ts_device *device, rt_event *event, void *stream, ts_err *err) {
@@ -200,9 +206,11 @@ static ts_status cuda_event_elapsed(ts_device *device, rt_event *begin, rt_event
 static ts_status cuda_graph_begin(ts_device *device, void *stream, ts_err *err) {
     cuda_device *d;
     if (!stream)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the default stream cannot be captured: create one");
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "the default stream cannot be captured: create one");
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuStreamBeginCapture_v2, (stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), d->base.info.name, err);
+    CU_TRY(d, cuStreamBeginCapture_v2, (stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+           d->base.info.name, err);
     return TS_STATUS_OK;
 }
 
@@ -228,16 +236,18 @@ static ts_status cuda_graph_launch(ts_device *device, rt_graph *graph, void *str
 
 static void cuda_graph_destroy(ts_device *device, rt_graph *graph) {
     cuda_device *d;
-    if (graph && enter(device, &d, NULL) == TS_STATUS_OK) d->driver->cuGraphExecDestroy((CUgraphExec)graph);
+    if (graph && enter(device, &d, NULL) == TS_STATUS_OK)
+        d->driver->cuGraphExecDestroy((CUgraphExec)graph);
 }
 
 /* ---- code; an rt_module is a CUmodule ---- */
 
-/* A cubin is loaded from where it lies; PTX is text, which the driver wants with a NUL behind it. */
-static CUresult load_image(const cuda_device *d, const void *blob, size_t bytes, char log[JIT_LOG_BYTES],
-                           CUmodule *module) {
-    CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
-    void *values[] = { log, (void *)(uintptr_t)(JIT_LOG_BYTES - 1) };
+/* A cubin is loaded from where it lies; PTX is text, which the driver wants with a NUL behind it.
+ */
+static CUresult load_image(const cuda_device *d, const void *blob, size_t bytes,
+                           char log[JIT_LOG_BYTES], CUmodule *module) {
+    CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
+    void *values[] = {log, (void *)(uintptr_t)(JIT_LOG_BYTES - 1)};
     char *text = NULL;
     if (memcmp(blob, "\177ELF", 4) != 0) {
         text = malloc(bytes + 1);
@@ -250,18 +260,21 @@ static CUresult load_image(const cuda_device *d, const void *blob, size_t bytes,
     return result;
 }
 
-static ts_status cuda_module_load(ts_device *device, const void *blob, size_t bytes, rt_module **out,
-                                  ts_err *err) {
+static ts_status cuda_module_load(ts_device *device, const void *blob, size_t bytes,
+                                  rt_module **out, ts_err *err) {
     cuda_device *d;
     CUmodule module = NULL;
     char log[JIT_LOG_BYTES] = "", object[JIT_LOG_BYTES + 200];
     /* The driver takes no size: it trusts the ELF header, so at least that must be there. */
-    if (bytes < 64) return ts_fail(err, TS_STATUS_CORRUPT, "a GPU kernel of %zu bytes is neither cubin nor PTX", bytes);
+    if (bytes < 64)
+        return ts_fail(err, TS_STATUS_CORRUPT, "a GPU kernel of %zu bytes is neither cubin nor PTX",
+                       bytes);
     TS_TRY(enter(device, &d, err));
     CUstreamCaptureMode mode = relax(d);
     CUresult result = load_image(d, blob, bytes, log, &module);
     restore(d, mode);
-    snprintf(object, sizeof object, "%s%s%s", d->base.info.name, log[0] ? ", the log says: " : "", log);
+    snprintf(object, sizeof object, "%s%s%s", d->base.info.name, log[0] ? ", the log says: " : "",
+             log);
     TS_TRY(rt_cuda_check(d->driver, result, "cuModuleLoadDataEx", object, err));
     *out = (rt_module *)module;
     return TS_STATUS_OK;
@@ -275,24 +288,27 @@ static void cuda_module_unload(ts_device *device, rt_module *module) {
     restore(d, mode);
 }
 
-/* Raises the limit of dynamic shared memory where the default is too low: to what is asked, or to all that a
- * block can have beside its static part. */
-static ts_status allow_shared(const cuda_device *d, CUfunction function, size_t bytes, const char *entry,
-                              ts_err *err) {
+/* Raises the limit of dynamic shared memory where the default is too low: to what is asked, or to
+ * all that a block can have beside its static part. */
+static ts_status allow_shared(const cuda_device *d, CUfunction function, size_t bytes,
+                              const char *entry, ts_err *err) {
     int fixed = 0;
     if (bytes <= DEFAULT_DYNAMIC_SHARED) return TS_STATUS_OK;
-    CU_TRY(d, cuFuncGetAttribute, (&fixed, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function), entry, err);
+    CU_TRY(d, cuFuncGetAttribute, (&fixed, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function), entry,
+           err);
     int most = d->shared_optin_bytes - fixed;
     if (bytes != SIZE_MAX && bytes > (size_t)(most > 0 ? most : 0))
-        return ts_fail(err, TS_STATUS_DEVICE, "%s wants %zu + %d bytes of shared memory, %s has %d a block", entry,
-                       bytes, fixed, d->base.info.name, d->shared_optin_bytes);
+        return ts_fail(err, TS_STATUS_DEVICE,
+                       "%s wants %zu + %d bytes of shared memory, %s has %d a block", entry, bytes,
+                       fixed, d->base.info.name, d->shared_optin_bytes);
     int limit = bytes == SIZE_MAX ? most : (int)bytes;
-    CU_TRY(d, cuFuncSetAttribute, (function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, limit), entry, err);
+    CU_TRY(d, cuFuncSetAttribute,
+           (function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, limit), entry, err);
     return TS_STATUS_OK;
 }
 
-static ts_status cuda_function(ts_device *device, rt_module *module, const char *entry, size_t shared_bytes,
-                               void **out, ts_err *err) {
+static ts_status cuda_function(ts_device *device, rt_module *module, const char *entry,
+                               size_t shared_bytes, void **out, ts_err *err) {
     cuda_device *d;
     CUfunction function = NULL;
     TS_TRY(enter(device, &d, err));
@@ -305,19 +321,22 @@ static ts_status cuda_function(ts_device *device, rt_module *module, const char 
     return TS_STATUS_OK;
 }
 
-static ts_status cuda_launch(ts_device *device, void *stream, const rt_launch *launch, ts_err *err) {
+static ts_status cuda_launch(ts_device *device, void *stream, const rt_launch *launch,
+                             ts_err *err) {
     cuda_device *d;
     const uint32_t *grid = launch->grid, *block = launch->block;
     if (!grid[0] || !grid[1] || !grid[2]) return TS_STATUS_OK;
     /* One parameter, the struct by value: the driver copies it before the call returns. */
-    void *parameters[] = { (void *)(uintptr_t)launch->args };
+    void *parameters[] = {(void *)(uintptr_t)launch->args};
     TS_TRY(enter(device, &d, err));
-    CUresult result = d->driver->cuLaunchKernel(launch->function, grid[0], grid[1], grid[2], block[0], block[1],
-                                                block[2], launch->shared_bytes, stream, parameters, NULL);
+    CUresult result = d->driver->cuLaunchKernel(launch->function, grid[0], grid[1], grid[2],
+                                                block[0], block[1], block[2], launch->shared_bytes,
+                                                stream, parameters, NULL);
     if (result == CUDA_SUCCESS) return TS_STATUS_OK;
     char object[200];
-    snprintf(object, sizeof object, "%s (grid %u %u %u, block %u %u %u, shared %u)", d->base.info.name, grid[0],
-             grid[1], grid[2], block[0], block[1], block[2], launch->shared_bytes);
+    snprintf(object, sizeof object, "%s (grid %u %u %u, block %u %u %u, shared %u)",
+             d->base.info.name, grid[0], grid[1], grid[2], block[0], block[1], block[2],
+             launch->shared_bytes);
     return rt_cuda_check(d->driver, result, "cuLaunchKernel", object, err);
 }
 

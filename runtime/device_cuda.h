@@ -18,9 +18,9 @@ typedef struct cuda_device {
 
 extern const rt_device_ops rt_cuda_ops;
 
-/* Fills `names` with the targets whose cubins a device of compute capability `cc` (89 for 8.9) loads, best
- * first; returns their number. A plain cubin runs on the same major version and not older minor; an `a`
- * cubin on exactly its own. */
+/* Fills `names` with the targets whose cubins a device of compute capability `cc` (89 for 8.9)
+ * loads, best first; returns their number. A plain cubin runs on the same major version and not
+ * older minor; an `a` cubin on exactly its own. */
 int rt_cuda_targets(int cc, char names[RT_CUDA_MAX_TARGETS][16]);
 
 #endif

@@ -9,11 +9,12 @@
 
 /* ---- targets ---- */
 
-/* Desktop and data-centre chips. Embedded ones (72, 87) load their own cubins but are no base for others. */
-static const int released[] = { 50, 52, 60, 61, 70, 75, 80, 86, 89, 90, 100, 103, 110, 120, 121 };
+/* Desktop and data-centre chips. Embedded ones (72, 87) load their own cubins but are no base for
+ * others. */
+static const int released[] = {50, 52, 60, 61, 70, 75, 80, 86, 89, 90, 100, 103, 110, 120, 121};
 
 /* Where the best code needs instructions that exist on this very chip only. */
-static const int with_a[] = { 90, 100 };
+static const int with_a[] = {90, 100};
 
 int rt_cuda_targets(int cc, char names[RT_CUDA_MAX_TARGETS][16]) {
     int count = 0;
@@ -28,8 +29,8 @@ int rt_cuda_targets(int cc, char names[RT_CUDA_MAX_TARGETS][16]) {
 
 /* ---- identity ---- */
 
-/* "580.159.04": the kernel module tells it in words around the first number with two dots. "" if it does not
- * (some containers hide the file). */
+/* "580.159.04": the kernel module tells it in words around the first number with two dots. "" if it
+ * does not (some containers hide the file). */
 static void read_driver_release(char *out, size_t bytes) {
     char line[512];
     out[0] = '\0';
@@ -48,25 +49,27 @@ static void read_driver_release(char *out, size_t bytes) {
 }
 
 static ts_status attribute(const cuda_device *d, CUdevice_attribute which, int *out, ts_err *err) {
-    return rt_cuda_check(d->driver, d->driver->cuDeviceGetAttribute(out, which, d->device), "cuDeviceGetAttribute",
-                         d->base.info.name, err);
+    return rt_cuda_check(d->driver, d->driver->cuDeviceGetAttribute(out, which, d->device),
+                         "cuDeviceGetAttribute", d->base.info.name, err);
 }
 
 static ts_status describe(cuda_device *d, ts_err *err) {
     rt_device_info *info = &d->base.info;
     int major, minor, l2;
     size_t memory;
-    TS_TRY(rt_cuda_check(d->driver, d->driver->cuDeviceGetName(info->name, sizeof info->name, d->device),
+    TS_TRY(rt_cuda_check(d->driver,
+                         d->driver->cuDeviceGetName(info->name, sizeof info->name, d->device),
                          "cuDeviceGetName", "the GPU", err));
-    TS_TRY(rt_cuda_check(d->driver, d->driver->cuDeviceTotalMem_v2(&memory, d->device), "cuDeviceTotalMem",
-                         info->name, err));
-    TS_TRY(rt_cuda_check(d->driver, d->driver->cuDriverGetVersion(&info->driver_version), "cuDriverGetVersion",
-                         info->name, err));
+    TS_TRY(rt_cuda_check(d->driver, d->driver->cuDeviceTotalMem_v2(&memory, d->device),
+                         "cuDeviceTotalMem", info->name, err));
+    TS_TRY(rt_cuda_check(d->driver, d->driver->cuDriverGetVersion(&info->driver_version),
+                         "cuDriverGetVersion", info->name, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &minor, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &info->sm_count, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, &l2, err));
-    TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, &d->shared_optin_bytes, err));
+    TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+                     &d->shared_optin_bytes, err));
     info->memory_bytes = (int64_t)memory;
     info->l2_bytes = l2;
     info->compute_capability = 10 * major + minor;
@@ -81,9 +84,11 @@ static ts_status describe(cuda_device *d, ts_err *err) {
 
 static ts_status count_devices(const rt_cuda_driver **driver, int *count, ts_err *err) {
     TS_TRY(rt_cuda_driver_get(driver, err));
-    TS_TRY(rt_cuda_check(*driver, (*driver)->cuDeviceGetCount(count), "cuDeviceGetCount", "the driver", err));
+    TS_TRY(rt_cuda_check(*driver, (*driver)->cuDeviceGetCount(count), "cuDeviceGetCount",
+                         "the driver", err));
     if (*count == 0)
-        return ts_fail(err, TS_STATUS_NO_DEVICE, "the NVIDIA driver is there but sees no GPU (CUDA_VISIBLE_DEVICES?)");
+        return ts_fail(err, TS_STATUS_NO_DEVICE,
+                       "the NVIDIA driver is there but sees no GPU (CUDA_VISIBLE_DEVICES?)");
     return TS_STATUS_OK;
 }
 
@@ -106,7 +111,7 @@ ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err) {
     const rt_cuda_driver *driver;
     int count = 0, found = -1, matches = 0;
     char wanted[33];
-    ts_buf seen = { 0 };
+    ts_buf seen = {0};
     TS_TRY(count_devices(&driver, &count, err));
     normalize_uuid(uuid, wanted);
     for (int i = 0; i < count; i++) {
@@ -116,7 +121,8 @@ ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err) {
         if (driver->cuDeviceGet(&device, i) != CUDA_SUCCESS ||
             driver->cuDeviceGetUuid_v2(&id, device) != CUDA_SUCCESS)
             continue;
-        for (int b = 0; b < 16; b++) snprintf(digits + 2 * b, 3, "%02x", (unsigned char)id.bytes[b]);
+        for (int b = 0; b < 16; b++)
+            snprintf(digits + 2 * b, 3, "%02x", (unsigned char)id.bytes[b]);
         ts_buf_printf(&seen, " GPU-%s", digits);
         if (!wanted[0] || strncmp(digits, wanted, strlen(wanted)) != 0) continue;
         found = i;
@@ -126,8 +132,8 @@ ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err) {
     if (matches == 1)
         *ordinal = found;
     else
-        status = ts_fail(err, TS_STATUS_NO_DEVICE, "%d GPUs match '%.80s'; there are:%.700s", matches, uuid,
-                         seen.data ? seen.data : " none");
+        status = ts_fail(err, TS_STATUS_NO_DEVICE, "%d GPUs match '%.80s'; there are:%.700s",
+                         matches, uuid, seen.data ? seen.data : " none");
     ts_buf_free(&seen);
     return status;
 }
@@ -137,12 +143,14 @@ ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err) {
     int count = 0;
     TS_TRY(count_devices(&driver, &count, err));
     if (ordinal < 0 || ordinal >= count)
-        return ts_fail(err, TS_STATUS_NO_DEVICE, "no GPU %d: there are %d, counted from 0", ordinal, count);
+        return ts_fail(err, TS_STATUS_NO_DEVICE, "no GPU %d: there are %d, counted from 0", ordinal,
+                       count);
     cuda_device *d = calloc(1, sizeof *d);
     if (!d) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for a device");
     d->driver = driver;
     d->base.ops = &rt_cuda_ops;
-    ts_status status = rt_cuda_check(driver, driver->cuDeviceGet(&d->device, ordinal), "cuDeviceGet", "the GPU", err);
+    ts_status status = rt_cuda_check(driver, driver->cuDeviceGet(&d->device, ordinal),
+                                     "cuDeviceGet", "the GPU", err);
     if (status == TS_STATUS_OK) status = describe(d, err);
     if (status == TS_STATUS_OK)
         status = rt_cuda_check(driver, driver->cuDevicePrimaryCtxRetain(&d->context, d->device),

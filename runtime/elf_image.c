@@ -2,12 +2,13 @@
  *
  * The objects are compiled so that nothing is left to link (RT_IMAGE_CC_FLAGS).
  *
- * The blob is untrusted text until it is mapped: every offset, size and address is checked against the blob
- * or the mapping before use, and fields are copied out because nothing promises their alignment. Code can do
- * anything once it runs; who may provide it is decided before (kernels.c, file ownership).
+ * The blob is untrusted text until it is mapped: every offset, size and address is checked against
+ * the blob or the mapping before use, and fields are copied out because nothing promises their
+ * alignment. Code can do anything once it runs; who may provide it is decided before (kernels.c,
+ * file ownership).
  *
- * All is parsed while the mapping is plain writable memory; then each segment gets its own rights, the gaps
- * get none, and nothing is ever writable and executable, not even for a moment.
+ * All is parsed while the mapping is plain writable memory; then each segment gets its own rights,
+ * the gaps get none, and nothing is ever writable and executable, not even for a moment.
  */
 #include "elf_image.h"
 
@@ -60,7 +61,8 @@ static ts_status corrupt(ts_err *err, const char *what) {
 
 /* ---- what the file says ---- */
 
-static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out, ts_err *err) {
+static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out,
+                             ts_err *err) {
     if (bytes < sizeof *out) return corrupt(err, "shorter than an ELF header");
     memcpy(out, blob, sizeof *out);
     if (memcmp(out->e_ident, ELFMAG, SELFMAG) != 0) return corrupt(err, "not an ELF file");
@@ -69,19 +71,22 @@ static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr
         return corrupt(err, "not a 64-bit little-endian object");
     if (out->e_machine != NATIVE_MACHINE) return corrupt(err, "made for another machine");
     if (out->e_type != ET_DYN) return corrupt(err, "not a shared object");
-    if (out->e_phentsize != sizeof(Elf64_Phdr)) return corrupt(err, "program headers of unknown size");
+    if (out->e_phentsize != sizeof(Elf64_Phdr))
+        return corrupt(err, "program headers of unknown size");
     if (!inside(out->e_phoff, (uint64_t)out->e_phnum * sizeof(Elf64_Phdr), bytes))
         return corrupt(err, "program headers outside the file");
     return TS_STATUS_OK;
 }
 
-static ts_status add_segment(rt_image *image, const Elf64_Phdr *header, size_t file_bytes, size_t page,
-                             ts_err *err) {
+static ts_status add_segment(rt_image *image, const Elf64_Phdr *header, size_t file_bytes,
+                             size_t page, ts_err *err) {
     if (header->p_memsz == 0) return TS_STATUS_OK;
-    if (image->segment_count == MAX_SEGMENTS) return corrupt(err, "more segments than a kernel has");
+    if (image->segment_count == MAX_SEGMENTS)
+        return corrupt(err, "more segments than a kernel has");
     if (!inside(header->p_vaddr, header->p_memsz, MAX_IMAGE_BYTES))
         return corrupt(err, "segment at an impossible address");
-    if (header->p_filesz > header->p_memsz || !inside(header->p_offset, header->p_filesz, file_bytes))
+    if (header->p_filesz > header->p_memsz ||
+        !inside(header->p_offset, header->p_filesz, file_bytes))
         return corrupt(err, "segment outside the file");
     if ((header->p_flags & PF_W) && (header->p_flags & PF_X))
         return corrupt(err, "segment both writable and executable");
@@ -118,7 +123,8 @@ static ts_status read_segments(rt_image *image, const unsigned char *blob, size_
     return TS_STATUS_OK;
 }
 
-static void copy_segments(const rt_image *image, const unsigned char *blob, const Elf64_Ehdr *header) {
+static void copy_segments(const rt_image *image, const unsigned char *blob,
+                          const Elf64_Ehdr *header) {
     for (size_t i = 0; i < header->e_phnum; i++) {
         Elf64_Phdr ph;
         memcpy(&ph, blob + header->e_phoff + i * sizeof ph, sizeof ph);
@@ -137,17 +143,17 @@ static const struct refused {
     int64_t tag;
     const char *what;
 } refused[] = {
-    { DT_RELSZ, "has relocations (a table of pointers?)" },
-    { DT_RELASZ, "has relocations (a table of pointers?)" },
-    { DT_PLTRELSZ, "has relocations for calls to outside functions" },
-    { DT_RELRSZ, "has relative relocations (a table of pointers?)" },
-    { DT_TEXTREL, "has relocations in its code" },
-    { DT_NEEDED, "needs another library" },
-    { DT_INIT, "has an initialiser" },
-    { DT_FINI, "has a finaliser" },
-    { DT_INIT_ARRAYSZ, "has initialisers" },
-    { DT_FINI_ARRAYSZ, "has finalisers" },
-    { DT_PREINIT_ARRAYSZ, "has initialisers" },
+    {DT_RELSZ, "has relocations (a table of pointers?)"},
+    {DT_RELASZ, "has relocations (a table of pointers?)"},
+    {DT_PLTRELSZ, "has relocations for calls to outside functions"},
+    {DT_RELRSZ, "has relative relocations (a table of pointers?)"},
+    {DT_TEXTREL, "has relocations in its code"},
+    {DT_NEEDED, "needs another library"},
+    {DT_INIT, "has an initialiser"},
+    {DT_FINI, "has a finaliser"},
+    {DT_INIT_ARRAYSZ, "has initialisers"},
+    {DT_FINI_ARRAYSZ, "has finalisers"},
+    {DT_PREINIT_ARRAYSZ, "has initialisers"},
 };
 
 static ts_status read_dynamic(const rt_image *image, const Elf64_Phdr *place, dynamic_tables *out,
@@ -159,7 +165,8 @@ static ts_status read_dynamic(const rt_image *image, const Elf64_Phdr *place, dy
         memcpy(&entry, image->base + place->p_vaddr + i, sizeof entry);
         if (entry.d_tag == DT_NULL) break;
         for (size_t r = 0; r < sizeof refused / sizeof refused[0]; r++)
-            /* DT_TEXTREL carries no value and DT_NEEDED may name offset 0: for them presence counts. */
+            /* DT_TEXTREL carries no value and DT_NEEDED may name offset 0: for them presence
+             * counts. */
             if (entry.d_tag == refused[r].tag &&
                 (entry.d_un.d_val || entry.d_tag == DT_TEXTREL || entry.d_tag == DT_NEEDED))
                 return corrupt(err, refused[r].what);
@@ -189,12 +196,13 @@ static bool executable_at(const rt_image *image, uint64_t address) {
     return false;
 }
 
-/* Is [offset, offset + bytes) in one segment that stays readable? Symbols are looked up after the mapping
- * got its rights. */
+/* Is [offset, offset + bytes) in one segment that stays readable? Symbols are looked up after the
+ * mapping got its rights. */
 static bool readable(const rt_image *image, uint64_t offset, uint64_t bytes) {
     for (size_t i = 0; i < image->segment_count; i++) {
         const segment *s = &image->segments[i];
-        if ((s->flags & PF_R) && offset >= s->begin && inside(offset, bytes, s->data_end)) return true;
+        if ((s->flags & PF_R) && offset >= s->begin && inside(offset, bytes, s->data_end))
+            return true;
     }
     return false;
 }
@@ -205,7 +213,8 @@ static ts_status read_symbols(rt_image *image, const dynamic_tables *tables, ts_
         return corrupt(err, "symbol hash outside the segments");
     memcpy(hash_head, image->base + tables->hash, sizeof hash_head);
     uint64_t symbol_bytes = (uint64_t)hash_head[1] * sizeof(Elf64_Sym);
-    if (!readable(image, tables->symtab, symbol_bytes) || !readable(image, tables->strtab, tables->strsz))
+    if (!readable(image, tables->symtab, symbol_bytes) ||
+        !readable(image, tables->strtab, tables->strsz))
         return corrupt(err, "symbol table outside the segments");
     image->symbols = (size_t)tables->symtab;
     image->symbol_count = hash_head[1];
@@ -216,13 +225,17 @@ static ts_status read_symbols(rt_image *image, const dynamic_tables *tables, ts_
 
     for (size_t i = 1; i < image->symbol_count; i++) {
         Elf64_Sym symbol = symbol_at(image, i);
-        if (symbol.st_name >= image->string_bytes) return corrupt(err, "symbol name outside its table");
+        if (symbol.st_name >= image->string_bytes)
+            return corrupt(err, "symbol name outside its table");
         const char *name = (const char *)image->base + image->strings + symbol.st_name;
         if (symbol.st_shndx == SHN_UNDEF)
-            return ts_fail(err, TS_STATUS_CORRUPT,
-                           "CPU kernel object: calls %.64s, which is not in it (kernels are self-contained)", name);
+            return ts_fail(
+                err, TS_STATUS_CORRUPT,
+                "CPU kernel object: calls %.64s, which is not in it (kernels are self-contained)",
+                name);
         if (ELF64_ST_TYPE(symbol.st_info) == STT_FUNC && !executable_at(image, symbol.st_value))
-            return ts_fail(err, TS_STATUS_CORRUPT, "CPU kernel object: function %.64s is not in its code", name);
+            return ts_fail(err, TS_STATUS_CORRUPT,
+                           "CPU kernel object: function %.64s is not in its code", name);
     }
     return TS_STATUS_OK;
 }
@@ -233,32 +246,35 @@ static ts_status protect(const rt_image *image, ts_err *err) {
     bool failed = mprotect(image->base, image->bytes, PROT_NONE) != 0;
     for (size_t i = 0; i < image->segment_count; i++) {
         const segment *s = &image->segments[i];
-        int rights = (s->flags & (PF_R | PF_X) ? PROT_READ : 0) | (s->flags & PF_W ? PROT_WRITE : 0) |
-                     (s->flags & PF_X ? PROT_EXEC : 0);
+        int rights = (s->flags & (PF_R | PF_X) ? PROT_READ : 0) |
+                     (s->flags & PF_W ? PROT_WRITE : 0) | (s->flags & PF_X ? PROT_EXEC : 0);
         char *begin = (char *)image->base + s->begin, *end = (char *)image->base + s->end;
         failed = failed || mprotect(begin, s->end - s->begin, rights) != 0;
         /* Machines with separate instruction caches must be told; an empty operation on x86. */
         if (!failed && (s->flags & PF_X)) __builtin___clear_cache(begin, end);
     }
     if (failed)
-        return ts_fail(err, TS_STATUS_DEVICE,
-                       "the system refuses to make memory executable, which CPU kernels need (SELinux, seccomp?)");
+        return ts_fail(
+            err, TS_STATUS_DEVICE,
+            "the system refuses to make memory executable, which CPU kernels need (SELinux, seccomp?)");
     return TS_STATUS_OK;
 }
 
 ts_status rt_image_load(const void *blob, size_t bytes, rt_image **out, ts_err *err) {
     Elf64_Ehdr header;
-    Elf64_Phdr dynamic = { 0 };
-    dynamic_tables tables = { 0 };
+    Elf64_Phdr dynamic = {0};
+    dynamic_tables tables = {0};
     TS_TRY(read_header(blob, bytes, &header, err));
     rt_image *image = calloc(1, sizeof *image);
     if (!image) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for a kernel image");
     ts_status status = read_segments(image, blob, bytes, &header, &dynamic, err);
     if (status != TS_STATUS_OK) goto done;
 
-    void *memory = mmap(NULL, image->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, image->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                        0);
     if (memory == MAP_FAILED) {
-        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for a kernel of %zu bytes", image->bytes);
+        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for a kernel of %zu bytes",
+                         image->bytes);
         goto done;
     }
     image->base = memory;

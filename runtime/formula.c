@@ -1,8 +1,9 @@
 /* Postfix formulas of launch data: parsed once into a short program, run at every launch.
  *
- * "m 128 ceil_div sm_count min" is numbers, extents, `sm_count` and binary operators. The parser follows the
- * stack depth, so the evaluator needs no check but arithmetic ones: all of int64_t, overflow and division by
- * zero are errors. Division rounds down (`//`) or up (`ceil_div`), also below zero.
+ * "m 128 ceil_div sm_count min" is numbers, extents, `sm_count` and binary operators. The parser
+ * follows the stack depth, so the evaluator needs no check but arithmetic ones: all of int64_t,
+ * overflow and division by zero are errors. Division rounds down (`//`) or up (`ceil_div`), also
+ * below zero.
  */
 #include "launch_data.h"
 
@@ -11,21 +12,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum opcode { OP_NUMBER, OP_EXTENT, OP_SM_COUNT, OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_CEIL_DIV, OP_MIN, OP_MAX };
+enum opcode {
+    OP_NUMBER,
+    OP_EXTENT,
+    OP_SM_COUNT,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_CEIL_DIV,
+    OP_MIN,
+    OP_MAX
+};
 
 static const struct {
     const char *text;
     uint8_t code;
 } operators[] = {
-    { "+", OP_ADD },           { "-", OP_SUB },   { "*", OP_MUL },   { "//", OP_DIV },
-    { "ceil_div", OP_CEIL_DIV }, { "min", OP_MIN }, { "max", OP_MAX },
+    {"+", OP_ADD},   {"-", OP_SUB},   {"*", OP_MUL}, {"//", OP_DIV}, {"ceil_div", OP_CEIL_DIV},
+    {"min", OP_MIN}, {"max", OP_MAX},
 };
 
 /* ---- parser ---- */
 
 /* Sets the op of one token; false if it is none. */
 static bool parse_token(const rt_launch_data *data, const char *token, rt_op *out) {
-    *out = (rt_op){ .code = OP_NUMBER };
+    *out = (rt_op){.code = OP_NUMBER};
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
         if (strcmp(token, operators[i].text) == 0) {
             out->code = operators[i].code;
@@ -37,7 +49,7 @@ static bool parse_token(const rt_launch_data *data, const char *token, rt_op *ou
     }
     for (size_t i = 0; i < data->extent_count; i++)
         if (strcmp(token, data->extents[i].name) == 0) {
-            *out = (rt_op){ .code = OP_EXTENT, .value = (int64_t)i };
+            *out = (rt_op){.code = OP_EXTENT, .value = (int64_t)i};
             return true;
         }
     if (!isdigit((unsigned char)token[*token == '-'])) return false;
@@ -62,17 +74,20 @@ ts_status rt_formula_parse(rt_launch_data *data, const char *text, rt_formula *o
         at += length;
         rt_op *op = &data->ops[first + count++];
         if (!parse_token(data, token, op))
-            return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s': '%s' is no number, extent or operator", text,
-                           token);
+            return ts_fail(err, TS_STATUS_CORRUPT,
+                           "formula '%.80s': '%s' is no number, extent or operator", text, token);
         depth += op->code >= OP_ADD ? -1 : 1;
-        if (depth < 1) return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s': '%s' lacks an operand", text, token);
-        if (depth > RT_MAX_DEPTH) return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s' nests too deep", text);
+        if (depth < 1)
+            return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s': '%s' lacks an operand", text,
+                           token);
+        if (depth > RT_MAX_DEPTH)
+            return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s' nests too deep", text);
     }
     if (depth != 1)
         return ts_fail(err, TS_STATUS_CORRUPT, "formula '%.80s' %s", text,
                        depth ? "leaves more than one value" : "is empty");
     data->op_count = first + count;
-    *out = (rt_formula){ .first = (uint16_t)first, .count = (uint16_t)count };
+    *out = (rt_formula){.first = (uint16_t)first, .count = (uint16_t)count};
     return TS_STATUS_OK;
 }
 
@@ -116,8 +131,9 @@ ts_status rt_formula_eval(const rt_launch_data *data, rt_formula formula, const 
                                                  : values->sm_count;
     }
     if (stack[0] < 0 || stack[0] > limit)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: %lld is outside 0..%lld for these extents", what,
-                       (long long)stack[0], (long long)limit);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "%s: %lld is outside 0..%lld for these extents", what, (long long)stack[0],
+                       (long long)limit);
     *out = stack[0];
     return TS_STATUS_OK;
 }
@@ -126,6 +142,6 @@ bool rt_formula_constant(const rt_launch_data *data, rt_formula formula, int64_t
     const rt_op *ops = data->ops + formula.first;
     for (size_t i = 0; i < formula.count; i++)
         if (ops[i].code == OP_EXTENT || ops[i].code == OP_SM_COUNT) return false;
-    rt_values none = { .sm_count = 0 };
+    rt_values none = {.sm_count = 0};
     return rt_formula_eval(data, formula, &none, INT64_MAX, "constant", out, NULL) == TS_STATUS_OK;
 }

@@ -1,9 +1,10 @@
 /* The lookup ladder, and the choice among the kernels of one rung.
  *
- * Candidates of a group are sorted when the database is opened: measured on this device, measured on another
- * device of the same target (the nearest SM count wins), predicted, an older target, the stored default. A
- * rung is what ties in that order. The first find loads rungs from the top until one holds a kernel that
- * loads; the entries of that rung then serve every launch, nearest extents first, with no lock.
+ * Candidates of a group are sorted when the database is opened: measured on this device, measured
+ * on another device of the same target (the nearest SM count wins), predicted, an older target, the
+ * stored default. A rung is what ties in that order. The first find loads rungs from the top until
+ * one holds a kernel that loads; the entries of that rung then serve every launch, nearest extents
+ * first, with no lock.
  */
 #include "group.h"
 
@@ -56,15 +57,16 @@ int rt_candidate_compare(const void *a, const void *b) {
     const rt_candidate *x = a, *y = b;
     int order = rt_problem_compare(&x->spec, &y->spec);
     if (order == 0) order = compare_rungs(x, y);
-    if (order == 0 && x->winner && y->winner) order = strcmp(x->winner->problem, y->winner->problem);
+    if (order == 0 && x->winner && y->winner)
+        order = strcmp(x->winner->problem, y->winner->problem);
     return order ? order : (x->kernel->id > y->kernel->id) - (x->kernel->id < y->kernel->id);
 }
 
 /* ---- loading ---- */
 
 /* Extents of the winner's problem as logarithms, in the kernel's order. */
-static ts_status read_tuned_extents(const rt_candidate *candidate, const rt_launch_data *data, ts_arena *arena,
-                                    const float **out, ts_err *err) {
+static ts_status read_tuned_extents(const rt_candidate *candidate, const rt_launch_data *data,
+                                    ts_arena *arena, const float **out, ts_err *err) {
     if (!candidate->winner) return *out = NULL, TS_STATUS_OK;
     rt_problem problem;
     TS_TRY(rt_problem_parse(candidate->winner->problem, &problem, err));
@@ -72,30 +74,32 @@ static ts_status read_tuned_extents(const rt_candidate *candidate, const rt_laun
     if (!logs) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for the kernel index");
     for (size_t i = 0; i < data->extent_count; i++) {
         const char *name = data->extents[i].name;
-        const rt_slice *value = rt_problem_value(&problem, (rt_slice){ name, strlen(name) });
+        const rt_slice *value = rt_problem_value(&problem, (rt_slice){name, strlen(name)});
         int64_t extent;
         if (!value || !rt_slice_number(*value, &extent))
-            return ts_fail(err, TS_STATUS_CORRUPT, "problem '%.200s' does not say %s", candidate->winner->problem,
-                           name);
+            return ts_fail(err, TS_STATUS_CORRUPT, "problem '%.200s' does not say %s",
+                           candidate->winner->problem, name);
         logs[i] = log2f((float)(extent > 1 ? extent : 1));
     }
     *out = logs;
     return TS_STATUS_OK;
 }
 
-static ts_status load_entry(const rt_candidate *candidate, const rt_group *group, const rt_group_source *source,
-                            rt_entry *out, ts_err *err) {
-    /* Kernels of one group take the same struct. Another abi can only stand here for a family that this
-     * library does not know; the best rung decides then. */
+static ts_status load_entry(const rt_candidate *candidate, const rt_group *group,
+                            const rt_group_source *source, rt_entry *out, ts_err *err) {
+    /* Kernels of one group take the same struct. Another abi can only stand here for a family that
+     * this library does not know; the best rung decides then. */
     if (strcmp(candidate->kernel->abi, group->candidates[0].kernel->abi) != 0)
-        return ts_fail(err, TS_STATUS_CORRUPT, "made for another args struct than the group's first kernel");
+        return ts_fail(err, TS_STATUS_CORRUPT,
+                       "made for another args struct than the group's first kernel");
     TS_TRY(source->load(source->context, candidate->kernel, &out->kernel, err));
-    return read_tuned_extents(candidate, &out->kernel->data, source->arena, &out->log2_extents, err);
+    return read_tuned_extents(candidate, &out->kernel->data, source->arena, &out->log2_extents,
+                              err);
 }
 
 /* Loads candidates [begin, end) into entries; *failure keeps the last reason. */
-static size_t load_rung(const rt_group *group, size_t begin, size_t end, const rt_group_source *source,
-                        rt_entry *entries, ts_err *failure) {
+static size_t load_rung(const rt_group *group, size_t begin, size_t end,
+                        const rt_group_source *source, rt_entry *entries, ts_err *failure) {
     size_t count = 0;
     for (size_t i = begin; i < end; i++) {
         const rt_candidate *candidate = &group->candidates[i];
@@ -104,8 +108,8 @@ static size_t load_rung(const rt_group *group, size_t begin, size_t end, const r
             entries[count++] = entry;
             continue;
         }
-        source->warn(source->context, "%s (%s) skipped: %s", candidate->kernel->variant, candidate->kernel->target,
-                     failure->message);
+        source->warn(source->context, "%s (%s) skipped: %s", candidate->kernel->variant,
+                     candidate->kernel->target, failure->message);
     }
     return count;
 }
@@ -117,26 +121,29 @@ static void report_step(const rt_candidate *chosen, const rt_group_source *sourc
     switch (chosen->tier) {
     case RT_TIER_EXACT: break;
     case RT_TIER_NEAREST:
-        source->warn(source->context, "%s %s: not tuned on %s, using what was tuned on %s", k->family, k->spec,
-                     device->name, chosen->winner->device.name);
+        source->warn(source->context, "%s %s: not tuned on %s, using what was tuned on %s",
+                     k->family, k->spec, device->name, chosen->winner->device.name);
         break;
     case RT_TIER_PREDICTED:
-        source->warn(source->context, "%s %s: predicted for %s, never measured; run tune on this machine", k->family,
+        source->warn(source->context,
+                     "%s %s: predicted for %s, never measured; run tune on this machine", k->family,
                      k->spec, device->target);
         break;
     case RT_TIER_OLDER:
-        source->warn(source->context, "%s %s: untuned on %s, using a kernel of %s; run tune on this machine",
+        source->warn(source->context,
+                     "%s %s: untuned on %s, using a kernel of %s; run tune on this machine",
                      k->family, k->spec, device->target, k->target);
         break;
     case RT_TIER_DEFAULT:
-        source->warn(source->context, "%s %s: untuned, using the default %s (%s); run tune on this machine",
+        source->warn(source->context,
+                     "%s %s: untuned, using the default %s (%s); run tune on this machine",
                      k->family, k->spec, k->variant, k->target);
         break;
     }
 }
 
 ts_status rt_group_load(rt_group *group, const rt_group_source *source, ts_err *err) {
-    ts_err failure = { .status = TS_STATUS_NOT_FOUND };
+    ts_err failure = {.status = TS_STATUS_NOT_FOUND};
     rt_entry *entries = ts_arena_alloc(source->arena, group->candidate_count * sizeof *entries);
     if (!entries) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for the kernel index");
     for (size_t begin = 0, end; begin < group->candidate_count; begin = end) {
@@ -151,9 +158,10 @@ ts_status rt_group_load(rt_group *group, const rt_group_source *source, ts_err *
         atomic_store_explicit(&group->loaded, true, memory_order_release);
         return TS_STATUS_OK;
     }
-    return ts_fail(err, failure.status, "%.40s %.200s: none of %zu stored kernels loads; the last says: %.500s",
-                   group->candidates[0].kernel->family, group->candidates[0].kernel->spec, group->candidate_count,
-                   failure.message);
+    return ts_fail(err, failure.status,
+                   "%.40s %.200s: none of %zu stored kernels loads; the last says: %.500s",
+                   group->candidates[0].kernel->family, group->candidates[0].kernel->spec,
+                   group->candidate_count, failure.message);
 }
 
 /* ---- choosing ---- */
@@ -166,7 +174,8 @@ const ts_kernel *rt_group_nearest(const rt_group *group, const int64_t *extents)
     for (size_t i = 0; i < count; i++) wanted[i] = log2f((float)(extents[i] > 1 ? extents[i] : 1));
     for (const rt_entry *e = group->entries; e < group->entries + group->entry_count; e++) {
         float distance = 0;
-        for (size_t i = 0; e->log2_extents && i < count; i++) distance += fabsf(e->log2_extents[i] - wanted[i]);
+        for (size_t i = 0; e->log2_extents && i < count; i++)
+            distance += fabsf(e->log2_extents[i] - wanted[i]);
         if (distance >= best_distance) continue;
         best_distance = distance;
         best = e;
@@ -177,7 +186,8 @@ const ts_kernel *rt_group_nearest(const rt_group *group, const int64_t *extents)
 const ts_kernel *rt_group_pick(const rt_group *group, const void *args) {
     const rt_launch_data *data = &group->entries[0].kernel->data;
     int64_t extents[RT_MAX_EXTENTS];
-    for (size_t i = 0; i < data->extent_count; i++) extents[i] = rt_extent_value(&data->extents[i], args);
+    for (size_t i = 0; i < data->extent_count; i++)
+        extents[i] = rt_extent_value(&data->extents[i], args);
     return rt_group_nearest(group, extents);
 }
 

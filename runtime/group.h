@@ -1,5 +1,5 @@
-/* A group: all stored kernels of one (family, specialization), and the ladder that says which of them a
- * device uses. kernels.c owns the groups; kernel.h is what callers see of them.
+/* A group: all stored kernels of one (family, specialization), and the ladder that says which of
+ * them a device uses. kernels.c owns the groups; kernel.h is what callers see of them.
  */
 #ifndef RUNTIME_GROUP_H
 #define RUNTIME_GROUP_H
@@ -9,8 +9,8 @@
 #include "loaded_kernel.h"
 #include "problem_text.h"
 
-/* A stored kernel as seen from one device. Smaller rungs are better; candidates of one rung are used
- * together, and the entry with the nearest extents is picked among them. */
+/* A stored kernel as seen from one device. Smaller rungs are better; candidates of one rung are
+ * used together, and the entry with the nearest extents is picked among them. */
 typedef struct rt_candidate {
     const db_kernel *kernel;
     const db_winner *winner; /* NULL: the stored default of the specialization */
@@ -22,7 +22,7 @@ typedef struct rt_candidate {
         RT_TIER_OLDER,     /* an older target that this device can load */
         RT_TIER_DEFAULT,   /* the family's default variant */
     } tier;
-    int64_t distance;        /* within the tier: SM count, or how much older the target is */
+    int64_t distance; /* within the tier: SM count, or how much older the target is */
 } rt_candidate;
 
 /* A loaded kernel and the extents it was chosen for. */
@@ -34,12 +34,13 @@ typedef struct rt_entry {
 struct rt_group {
     const rt_candidate *candidates; /* best rung first */
     size_t candidate_count;
-    atomic_bool loaded;             /* set once; what follows is constant from then on */
+    atomic_bool loaded; /* set once; what follows is constant from then on */
     const rt_entry *entries;
     size_t entry_count;
 };
 
-/* How a group gets its kernels and says what it noticed: the owner's, called with the owner's lock held. */
+/* How a group gets its kernels and says what it noticed: the owner's, called with the owner's lock
+ * held. */
 typedef struct rt_group_source {
     ts_device *device;
     ts_arena *arena; /* entries live here */
@@ -48,9 +49,11 @@ typedef struct rt_group_source {
     void (*warn)(void *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 } rt_group_source;
 
-/* Sets tier and distance of a candidate for `device`; false if the device cannot load its target. */
+/* Sets tier and distance of a candidate for `device`; false if the device cannot load its target.
+ */
 bool rt_candidate_rank(const ts_device *device, rt_candidate *candidate);
-/* Order of the index: specialization, rung, then problem text, so that equal files give equal picks. */
+/* Order of the index: specialization, rung, then problem text, so that equal files give equal
+ * picks. */
 int rt_candidate_compare(const void *a, const void *b);
 
 /* Loads the best rung that has a kernel which loads; every step down is reported once. */

@@ -1,9 +1,10 @@
 /* ts_kernels: a database in memory, indexed for one device, and the public calls that search it.
  *
- * Opening reads the whole file into an image (db/read.c), drops what this library or device cannot use, and
- * sorts the rest into groups, one a specialization. A group's kernels are loaded by the first find, under a
- * lock; `loaded` is published last, so every later find only reads. Warnings are appended under the same
- * lock and published by their count. What is chosen in a group is group.c's.
+ * Opening reads the whole file into an image (db/read.c), drops what this library or device cannot
+ * use, and sorts the rest into groups, one a specialization. A group's kernels are loaded by the
+ * first find, under a lock; `loaded` is published last, so every later find only reads. Warnings
+ * are appended under the same lock and published by their count. What is chosen in a group is
+ * group.c's.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -19,12 +20,12 @@ struct ts_kernels {
     ts_device *device;
     char path[RT_PATH_BYTES];
     db_image image;
-    ts_kernel **loaded;      /* one a kernel of the image; NULL until a find wants it */
+    ts_kernel **loaded;       /* one a kernel of the image; NULL until a find wants it */
     rt_candidate *candidates; /* sorted; groups point into it */
     rt_group *groups;         /* sorted by specialization */
     size_t group_count;
 
-    pthread_mutex_t lock;     /* loading, the arena, appending warnings */
+    pthread_mutex_t lock; /* loading, the arena, appending warnings */
     ts_arena arena;
     const char *warnings[MAX_WARNINGS];
     atomic_size_t warning_count;
@@ -50,15 +51,19 @@ __attribute__((format(printf, 2, 3))) static void warn(void *context, const char
 }
 
 const char *ts_kernels_warning(const ts_kernels *kernels, size_t i) {
-    return i < atomic_load_explicit(&kernels->warning_count, memory_order_acquire) ? kernels->warnings[i] : NULL;
+    return i < atomic_load_explicit(&kernels->warning_count, memory_order_acquire)
+               ? kernels->warnings[i]
+               : NULL;
 }
 
 /* ---- opening ---- */
 
-/* Native code is read only from a file that nobody else can write; a GPU kernel cannot harm the host. */
+/* Native code is read only from a file that nobody else can write; a GPU kernel cannot harm the
+ * host. */
 static ts_status load_image(ts_kernels *kernels, ts_err *err) {
     const ts_device *device = kernels->device;
-    if (!device->info.is_cpu) return db_image_load(kernels->path, device->targets, &kernels->image, err);
+    if (!device->info.is_cpu)
+        return db_image_load(kernels->path, device->targets, &kernels->image, err);
     ts_status status = TS_STATUS_OK;
     for (int i = 0; i < OPEN_ATTEMPTS; i++) {
         struct stat seen;
@@ -88,19 +93,23 @@ static void report_foreign_abis(ts_kernels *kernels) {
         size_t count = 0;
         for (size_t i = 0; i < kernels->image.kernel_count; i++) {
             const db_kernel *kernel = &kernels->image.kernels[i];
-            count += strcmp(kernel->family, row->family) == 0 && strcmp(kernel->abi, row->hash) != 0;
+            count += strcmp(kernel->family, row->family) == 0 &&
+                     strcmp(kernel->abi, row->hash) != 0;
         }
         if (count)
-            warn(kernels, "%s: %zu kernels of %s skipped: they take other arguments than this library passes; tune again",
-                 kernels->path, count, row->family);
+            warn(
+                kernels,
+                "%s: %zu kernels of %s skipped: they take other arguments than this library passes; tune again",
+                kernels->path, count, row->family);
     }
 }
 
-/* Adds a candidate if this library and device can use it. A specialization text that cannot be parsed passed
- * its hash, so its writer was at fault: said, and skipped. */
-static void add_candidate(ts_kernels *kernels, const db_kernel *kernel, const db_winner *winner, size_t *count) {
+/* Adds a candidate if this library and device can use it. A specialization text that cannot be
+ * parsed passed its hash, so its writer was at fault: said, and skipped. */
+static void add_candidate(ts_kernels *kernels, const db_kernel *kernel, const db_winner *winner,
+                          size_t *count) {
     rt_candidate *candidate = &kernels->candidates[*count];
-    *candidate = (rt_candidate){ .kernel = kernel, .winner = winner };
+    *candidate = (rt_candidate){.kernel = kernel, .winner = winner};
     ts_err why;
     if (!known_abi(kernel)) return;
     if (rt_spec_parse(kernel->family, kernel->spec, &candidate->spec, &why) != TS_STATUS_OK) {
@@ -117,7 +126,8 @@ static ts_status build_groups(ts_kernels *kernels, ts_err *err) {
     kernels->groups = calloc(most + 1, sizeof *kernels->groups);
     kernels->loaded = calloc(image->kernel_count + 1, sizeof *kernels->loaded);
     if (!kernels->candidates || !kernels->groups || !kernels->loaded)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for the index of %s", kernels->path);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for the index of %s",
+                       kernels->path);
     for (size_t i = 0; i < image->winner_count; i++)
         add_candidate(kernels, image->winners[i].kernel, &image->winners[i].winner, &count);
     for (size_t i = 0; i < image->kernel_count; i++)
@@ -144,7 +154,8 @@ ts_status ts_kernels_open(ts_device *device, const char *path, ts_kernels **out,
         ts_kernels_close(kernels);
         return status;
     }
-    for (size_t i = 0; i < kernels->image.warning_count; i++) warn(kernels, "%s", kernels->image.warnings[i]);
+    for (size_t i = 0; i < kernels->image.warning_count; i++)
+        warn(kernels, "%s", kernels->image.warnings[i]);
     report_foreign_abis(kernels);
     *out = kernels;
     return TS_STATUS_OK;
@@ -166,18 +177,20 @@ void ts_kernels_close(ts_kernels *kernels) {
 /* ---- loading ---- */
 
 /* Loads a kernel of the image once; several winners may share it. The lock is held. */
-static ts_status load_kernel(void *context, const db_kernel *kernel, const ts_kernel **out, ts_err *err) {
+static ts_status load_kernel(void *context, const db_kernel *kernel, const ts_kernel **out,
+                             ts_err *err) {
     ts_kernels *kernels = context;
     ts_device *device = kernels->device;
     ts_kernel **slot = &kernels->loaded[kernel - kernels->image.kernels];
     if (kernel->driver_min > device->info.driver_version)
-        return ts_fail(err, TS_STATUS_UNSUPPORTED,
-                       "needs a driver for CUDA %d.%d, this one is for %d.%d; update the driver or tune here",
-                       kernel->driver_min / 1000, kernel->driver_min % 1000 / 10, device->info.driver_version / 1000,
-                       device->info.driver_version % 1000 / 10);
+        return ts_fail(
+            err, TS_STATUS_UNSUPPORTED,
+            "needs a driver for CUDA %d.%d, this one is for %d.%d; update the driver or tune here",
+            kernel->driver_min / 1000, kernel->driver_min % 1000 / 10,
+            device->info.driver_version / 1000, device->info.driver_version % 1000 / 10);
     if (!*slot)
-        TS_TRY(rt_kernel_create_named(device, kernel->blob, kernel->blob_bytes, kernel->launch, kernel->variant, slot,
-                                      err));
+        TS_TRY(rt_kernel_create_named(device, kernel->blob, kernel->blob_bytes, kernel->launch,
+                                      kernel->variant, slot, err));
     *out = *slot;
     return TS_STATUS_OK;
 }
@@ -192,40 +205,44 @@ static ts_status ensure_loaded(ts_kernels *kernels, rt_group *group, ts_err *err
         .warn = warn,
     };
     pthread_mutex_lock(&kernels->lock);
-    ts_status status = atomic_load(&group->loaded) ? TS_STATUS_OK : rt_group_load(group, &source, err);
+    ts_status status = atomic_load(&group->loaded) ? TS_STATUS_OK
+                                                   : rt_group_load(group, &source, err);
     pthread_mutex_unlock(&kernels->lock);
     return status;
 }
 
 /* ---- finding ---- */
 
-static ts_status not_found(const ts_kernels *kernels, const char *family, const char *spec, ts_err *err) {
+static ts_status not_found(const ts_kernels *kernels, const char *family, const char *spec,
+                           ts_err *err) {
     const rt_device_info *device = &kernels->device->info;
     return ts_fail(err, TS_STATUS_NOT_FOUND,
                    "no kernel for '%.40s%s%.300s' in %.200s that %.100s (%s) can load; add it with "
                    "`tune --db %.200s --model DIR` or `--problem 'SPEC'`",
-                   family, *family ? " " : "", spec, kernels->path, device->name, device->target, kernels->path);
+                   family, *family ? " " : "", spec, kernels->path, device->name, device->target,
+                   kernels->path);
 }
 
 static int compare_to_group(const void *spec, const void *group) {
     return rt_problem_compare(spec, &((const rt_group *)group)->candidates[0].spec);
 }
 
-ts_status rt_group_find(ts_kernels *kernels, const char *family, const char *spec, const rt_group **out,
-                        ts_err *err) {
+ts_status rt_group_find(ts_kernels *kernels, const char *family, const char *spec,
+                        const rt_group **out, ts_err *err) {
     rt_problem wanted;
     TS_TRY(rt_spec_parse(family, spec, &wanted, err));
-    rt_group *group =
-        bsearch(&wanted, kernels->groups, kernels->group_count, sizeof *group, compare_to_group);
+    rt_group *group = bsearch(&wanted, kernels->groups, kernels->group_count, sizeof *group,
+                              compare_to_group);
     if (!group) return not_found(kernels, family, spec, err);
     TS_TRY(ensure_loaded(kernels, group, err));
     *out = group;
     return TS_STATUS_OK;
 }
 
-/* The group whose specialization is part of the problem; *same_family is any group of the family. Groups
- * of a family differ in a value of the same fields, so at most one fits. */
-static rt_group *group_of_problem(ts_kernels *kernels, const rt_problem *problem, const rt_group **same_family) {
+/* The group whose specialization is part of the problem; *same_family is any group of the family.
+ * Groups of a family differ in a value of the same fields, so at most one fits. */
+static rt_group *group_of_problem(ts_kernels *kernels, const rt_problem *problem,
+                                  const rt_group **same_family) {
     for (size_t i = 0; i < kernels->group_count; i++) {
         rt_group *group = &kernels->groups[i];
         const rt_problem *spec = &group->candidates[0].spec;
@@ -241,41 +258,48 @@ static ts_status check_spec_fields(const rt_problem *problem, const rt_problem *
     for (size_t i = 0; i < spec->count; i++) {
         rt_slice name = spec->fields[i].name;
         if (!rt_problem_value(problem, name))
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the problem of %.*s lacks the field %.*s",
-                           (int)spec->family.bytes, spec->family.at, (int)name.bytes, name.at);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "the problem of %.*s lacks the field %.*s", (int)spec->family.bytes,
+                           spec->family.at, (int)name.bytes, name.at);
     }
     return TS_STATUS_OK;
 }
 
 /* Everything in the problem beside the specialization must be the kernel's extents, all of them. */
-static ts_status read_extents(const rt_problem *problem, const rt_problem *spec, const rt_launch_data *data,
-                              int64_t *extents, ts_err *err) {
+static ts_status read_extents(const rt_problem *problem, const rt_problem *spec,
+                              const rt_launch_data *data, int64_t *extents, ts_err *err) {
     for (size_t i = 0; i < data->extent_count; i++) {
         const char *name = data->extents[i].name;
-        const rt_slice *value = rt_problem_value(problem, (rt_slice){ name, strlen(name) });
+        const rt_slice *value = rt_problem_value(problem, (rt_slice){name, strlen(name)});
         if (!value)
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the problem of %.*s lacks the extent %s",
-                           (int)problem->family.bytes, problem->family.at, name);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "the problem of %.*s lacks the extent %s", (int)problem->family.bytes,
+                           problem->family.at, name);
         if (!rt_slice_number(*value, &extents[i]))
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "extent %s is '%.*s', not a number from 0", name,
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "extent %s is '%.*s', not a number from 0", name,
                            (int)(value->bytes < 80 ? value->bytes : 80), value->at);
     }
     if (problem->count != spec->count + data->extent_count)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the problem has %zu fields, %.*s has %zu", problem->count,
-                       (int)problem->family.bytes, problem->family.at, spec->count + data->extent_count);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the problem has %zu fields, %.*s has %zu",
+                       problem->count, (int)problem->family.bytes, problem->family.at,
+                       spec->count + data->extent_count);
     return TS_STATUS_OK;
 }
 
-ts_status ts_kernel_find(ts_kernels *kernels, const char *problem, const ts_kernel **out, ts_err *err) {
+ts_status ts_kernel_find(ts_kernels *kernels, const char *problem, const ts_kernel **out,
+                         ts_err *err) {
     rt_problem wanted;
     const rt_group *same_family = NULL;
     int64_t extents[RT_MAX_EXTENTS];
     TS_TRY(rt_problem_parse(problem, &wanted, err));
     rt_group *group = group_of_problem(kernels, &wanted, &same_family);
-    if (!group && same_family) TS_TRY(check_spec_fields(&wanted, &same_family->candidates[0].spec, err));
+    if (!group && same_family)
+        TS_TRY(check_spec_fields(&wanted, &same_family->candidates[0].spec, err));
     if (!group) return not_found(kernels, "", problem, err);
     TS_TRY(ensure_loaded(kernels, group, err));
-    TS_TRY(read_extents(&wanted, &group->candidates[0].spec, &group->entries[0].kernel->data, extents, err));
+    TS_TRY(read_extents(&wanted, &group->candidates[0].spec, &group->entries[0].kernel->data,
+                        extents, err));
     *out = rt_group_nearest(group, extents);
     return TS_STATUS_OK;
 }

@@ -1,8 +1,9 @@
 /* Launch data JSON -> rt_launch_data. Formulas themselves are formula.c's.
  *
- * The text comes from a database row whose hash was right, so errors here mean another format or a generator
- * at fault; still nothing is believed: sizes, offsets and counts are checked before anything uses them.
- * What only a caller's tooling reads (tensors, names of other args members) is left to it.
+ * The text comes from a database row whose hash was right, so errors here mean another format or a
+ * generator at fault; still nothing is believed: sizes, offsets and counts are checked before
+ * anything uses them. What only a caller's tooling reads (tensors, names of other args members) is
+ * left to it.
  */
 #include "launch_data.h"
 
@@ -15,10 +16,12 @@ static ts_status corrupt(ts_err *err, const char *what) {
     return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s", what);
 }
 
-static ts_status copy_name(const json_t *value, char *out, size_t bytes, const char *what, ts_err *err) {
+static ts_status copy_name(const json_t *value, char *out, size_t bytes, const char *what,
+                           ts_err *err) {
     const char *text = json_string_value(value);
     if (!text || !*text || strlen(text) >= bytes)
-        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s is no name of 1 to %zu characters", what, bytes - 1);
+        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s is no name of 1 to %zu characters",
+                       what, bytes - 1);
     memcpy(out, text, strlen(text) + 1);
     return TS_STATUS_OK;
 }
@@ -33,14 +36,16 @@ static ts_status read_formula(rt_launch_data *data, const json_t *value, const c
 static ts_status read_axes(rt_launch_data *data, const json_t *value, const char *what,
                            rt_formula out[3], ts_err *err) {
     if (json_array_size(value) != 3)
-        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s is no list of three formulas", what);
-    for (size_t i = 0; i < 3; i++) TS_TRY(read_formula(data, json_array_get(value, i), what, &out[i], err));
+        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s is no list of three formulas",
+                       what);
+    for (size_t i = 0; i < 3; i++)
+        TS_TRY(read_formula(data, json_array_get(value, i), what, &out[i], err));
     return TS_STATUS_OK;
 }
 
 /* Finds the integer member `name` of "args". */
-static ts_status read_extent(const json_t *args, const char *name, size_t args_bytes, rt_extent *out,
-                             ts_err *err) {
+static ts_status read_extent(const json_t *args, const char *name, size_t args_bytes,
+                             rt_extent *out, ts_err *err) {
     size_t i;
     json_t *member;
     json_array_foreach(args, i, member) {
@@ -56,20 +61,24 @@ static ts_status read_extent(const json_t *args, const char *name, size_t args_b
         out->wide = wide;
         return TS_STATUS_OK;
     }
-    return ts_fail(err, TS_STATUS_CORRUPT, "launch data: extent '%s' is no integer inside the args struct", name);
+    return ts_fail(err, TS_STATUS_CORRUPT,
+                   "launch data: extent '%s' is no integer inside the args struct", name);
 }
 
 static ts_status read_extents(const json_t *root, rt_launch_data *data, ts_err *err) {
     const json_t *extents = json_object_get(root, "extents"), *args = json_object_get(root, "args");
     json_int_t args_bytes = json_integer_value(json_object_get(root, "args_bytes"));
-    if (!json_is_array(extents) || json_array_size(extents) > RT_MAX_EXTENTS) return corrupt(err, "bad extents");
+    if (!json_is_array(extents) || json_array_size(extents) > RT_MAX_EXTENTS)
+        return corrupt(err, "bad extents");
     if (!json_is_array(args)) return corrupt(err, "no args");
     /* 4 KiB: the limit of CUDA kernel parameters. The workspace pointer always comes first. */
-    if (args_bytes < (json_int_t)sizeof(void *) || args_bytes > 4096) return corrupt(err, "bad args_bytes");
+    if (args_bytes < (json_int_t)sizeof(void *) || args_bytes > 4096)
+        return corrupt(err, "bad args_bytes");
     data->args_bytes = (size_t)args_bytes;
     for (size_t i = 0; i < json_array_size(extents); i++) {
         rt_extent *extent = &data->extents[i];
-        TS_TRY(copy_name(json_array_get(extents, i), extent->name, sizeof extent->name, "an extent", err));
+        TS_TRY(copy_name(json_array_get(extents, i), extent->name, sizeof extent->name, "an extent",
+                         err));
         TS_TRY(read_extent(args, extent->name, data->args_bytes, extent, err));
         data->extent_count++;
     }
@@ -78,21 +87,27 @@ static ts_status read_extents(const json_t *root, rt_launch_data *data, ts_err *
 
 static ts_status read_zeros(const json_t *root, rt_launch_data *data, ts_err *err) {
     const json_t *zeros = json_object_get(root, "zero");
-    if (zeros && (!json_is_array(zeros) || json_array_size(zeros) > RT_MAX_ZEROS)) return corrupt(err, "bad zero");
+    if (zeros && (!json_is_array(zeros) || json_array_size(zeros) > RT_MAX_ZEROS))
+        return corrupt(err, "bad zero");
     for (size_t i = 0; i < json_array_size(zeros); i++) {
         const json_t *range = json_array_get(zeros, i);
-        if (json_array_size(range) != 2) return corrupt(err, "an entry of zero is no pair of offset and bytes");
-        TS_TRY(read_formula(data, json_array_get(range, 0), "a zero offset", &data->zeros[i].offset, err));
-        TS_TRY(read_formula(data, json_array_get(range, 1), "a zero size", &data->zeros[i].bytes, err));
+        if (json_array_size(range) != 2)
+            return corrupt(err, "an entry of zero is no pair of offset and bytes");
+        TS_TRY(read_formula(data, json_array_get(range, 0), "a zero offset", &data->zeros[i].offset,
+                            err));
+        TS_TRY(read_formula(data, json_array_get(range, 1), "a zero size", &data->zeros[i].bytes,
+                            err));
         data->zero_count++;
     }
     return TS_STATUS_OK;
 }
 
 static ts_status read_step(const json_t *launch, rt_launch_data *data, rt_step *out, ts_err *err) {
-    TS_TRY(copy_name(json_object_get(launch, "entry"), out->entry, sizeof out->entry, "an entry", err));
+    TS_TRY(copy_name(json_object_get(launch, "entry"), out->entry, sizeof out->entry, "an entry",
+                     err));
     TS_TRY(read_axes(data, json_object_get(launch, "grid"), "grid", out->grid, err));
-    if (data->is_cpu) return read_formula(data, json_object_get(launch, "scratch"), "scratch", &out->memory, err);
+    if (data->is_cpu)
+        return read_formula(data, json_object_get(launch, "scratch"), "scratch", &out->memory, err);
     TS_TRY(read_axes(data, json_object_get(launch, "block"), "block", out->block, err));
     return read_formula(data, json_object_get(launch, "shared"), "shared", &out->memory, err);
 }
@@ -114,10 +129,12 @@ static ts_status read_root(const json_t *root, rt_launch_data *data, ts_err *err
         return ts_fail(err, TS_STATUS_CORRUPT, "launch data: format %lld, this library knows %d",
                        (long long)format, DB_LAUNCH_FORMAT);
     const char *kind = json_string_value(json_object_get(root, "kind"));
-    if (!kind || (strcmp(kind, "cpu") != 0 && strcmp(kind, "cuda") != 0)) return corrupt(err, "bad kind");
+    if (!kind || (strcmp(kind, "cpu") != 0 && strcmp(kind, "cuda") != 0))
+        return corrupt(err, "bad kind");
     data->is_cpu = strcmp(kind, "cpu") == 0;
     TS_TRY(read_extents(root, data, err));
-    TS_TRY(read_formula(data, json_object_get(root, "workspace"), "workspace", &data->workspace, err));
+    TS_TRY(
+        read_formula(data, json_object_get(root, "workspace"), "workspace", &data->workspace, err));
     TS_TRY(read_zeros(root, data, err));
     return read_steps(root, data, err);
 }
@@ -126,7 +143,8 @@ ts_status rt_launch_data_parse(const char *json, rt_launch_data *out, ts_err *er
     json_error_t error;
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
     if (!root)
-        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s at character %d", error.text, error.position);
+        return ts_fail(err, TS_STATUS_CORRUPT, "launch data: %s at character %d", error.text,
+                       error.position);
     memset(out, 0, sizeof *out);
     ts_status status = read_root(root, out, err);
     json_decref(root);
@@ -147,8 +165,8 @@ ts_status rt_launch_data_values(const rt_launch_data *data, const void *args, in
     for (size_t i = 0; i < data->extent_count; i++) {
         out->extents[i] = rt_extent_value(&data->extents[i], args);
         if (out->extents[i] < 0)
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "extent %s is %lld", data->extents[i].name,
-                           (long long)out->extents[i]);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "extent %s is %lld",
+                           data->extents[i].name, (long long)out->extents[i]);
     }
     return TS_STATUS_OK;
 }

@@ -1,5 +1,5 @@
-/* Launch data: how one kernel is started, as the database stores it (templates/README.md), parsed once into
- * checked postfix formulas that are evaluated at each launch.
+/* Launch data: how one kernel is started, as the database stores it (templates/README.md), parsed
+ * once into checked postfix formulas that are evaluated at each launch.
  */
 #ifndef RUNTIME_LAUNCH_DATA_H
 #define RUNTIME_LAUNCH_DATA_H
@@ -8,10 +8,10 @@
 
 enum {
     RT_MAX_EXTENTS = 24,
-    RT_MAX_STEPS = 8,   /* launches of one kernel */
-    RT_MAX_ZEROS = 8,   /* workspace ranges cleared before them */
-    RT_MAX_OPS = 512,   /* numbers, names and operators of all formulas of one kernel */
-    RT_MAX_DEPTH = 12,  /* of an evaluation's stack */
+    RT_MAX_STEPS = 8,  /* launches of one kernel */
+    RT_MAX_ZEROS = 8,  /* workspace ranges cleared before them */
+    RT_MAX_OPS = 512,  /* numbers, names and operators of all formulas of one kernel */
+    RT_MAX_DEPTH = 12, /* of an evaluation's stack */
 };
 
 typedef struct rt_op {
@@ -19,8 +19,8 @@ typedef struct rt_op {
     uint8_t code;  /* opcode of formula.c */
 } rt_op;
 
-/* A formula: `count` ops of rt_launch_data.ops. Every operand is known and the stack never under- or
- * overflows (checked when parsed). */
+/* A formula: `count` ops of rt_launch_data.ops. Every operand is known and the stack never under-
+ * or overflows (checked when parsed). */
 typedef struct rt_formula {
     uint16_t first, count;
 } rt_formula;
@@ -68,11 +68,11 @@ ts_status rt_launch_data_values(const rt_launch_data *data, const void *args, in
 /* The extent as it stands in `args`, unchecked. */
 int64_t rt_extent_value(const rt_extent *extent, const void *args);
 
-/* Parses one postfix formula ("m 128 ceil_div") into data->ops; names are those of data->extents and
- * `sm_count`. CORRUPT: not a formula. */
+/* Parses one postfix formula ("m 128 ceil_div") into data->ops; names are those of data->extents
+ * and `sm_count`. CORRUPT: not a formula. */
 ts_status rt_formula_parse(rt_launch_data *data, const char *text, rt_formula *out, ts_err *err);
-/* INVALID_ARGUMENT: overflow of int64_t, division by zero, or a result below 0 or above `limit`; `what`
- * names the quantity in the message. */
+/* INVALID_ARGUMENT: overflow of int64_t, division by zero, or a result below 0 or above `limit`;
+ * `what` names the quantity in the message. */
 ts_status rt_formula_eval(const rt_launch_data *data, rt_formula formula, const rt_values *values,
                           int64_t limit, const char *what, int64_t *out, ts_err *err);
 /* Does the formula depend on nothing? Then *out is its value. */

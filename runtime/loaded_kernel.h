@@ -14,7 +14,8 @@ struct ts_kernel {
 };
 
 /* rt_kernel_create with the name that ts_kernel_variant returns. */
-ts_status rt_kernel_create_named(ts_device *device, const void *blob, size_t blob_bytes, const char *launch,
-                                 const char *variant, ts_kernel **out, ts_err *err);
+ts_status rt_kernel_create_named(ts_device *device, const void *blob, size_t blob_bytes,
+                                 const char *launch, const char *variant, ts_kernel **out,
+                                 ts_err *err);
 
 #endif

@@ -1,16 +1,19 @@
 /* The thread pool behind CPU launches.
  *
- * One job at a time. The word `epoch` is even while no job is open and odd while one is; opening and closing
- * both add one. A worker that sees a new odd epoch enters (`inside` + 1), looks at the epoch again, and only
- * if it is still the same touches the job. The caller closes the epoch when the items have run out and then
- * waits for `inside` to be 0. In the single total order of these sequentially consistent operations either
- * the worker sees the closed epoch or the caller sees the worker inside, so
+ * One job at a time. The word `epoch` is even while no job is open and odd while one is; opening
+ * and closing both add one. A worker that sees a new odd epoch enters (`inside` + 1), looks at the
+ * epoch again, and only if it is still the same touches the job. The caller closes the epoch when
+ * the items have run out and then waits for `inside` to be 0. In the single total order of these
+ * sequentially consistent operations either the worker sees the closed epoch or the caller sees the
+ * worker inside, so
  *   - a worker that wakes late takes no part, and the caller never waits for it;
  *   - the job's fields change only while nobody is inside.
- * Items are handed out by an atomic counter in chunks, several a thread, so that uneven blocks even out.
+ * Items are handed out by an atomic counter in chunks, several a thread, so that uneven blocks even
+ * out.
  *
- * Idle workers spin shortly, because the next launch of a model usually follows within microseconds, then
- * sleep on the epoch word (futex). The caller pays for a wake-up call only while somebody sleeps.
+ * Idle workers spin shortly, because the next launch of a model usually follows within
+ * microseconds, then sleep on the epoch word (futex). The caller pays for a wake-up call only while
+ * somebody sleeps.
  */
 #include "pool.h"
 
@@ -28,7 +31,8 @@
 enum {
     MAX_THREADS = 1024,
     CACHE_LINE = 64,
-    SPIN_ROUNDS = 2000,    /* 20 to 100 us of pause instructions: longer than the gap between two launches */
+    SPIN_ROUNDS =
+        2000, /* 20 to 100 us of pause instructions: longer than the gap between two launches */
     CHUNKS_PER_THREAD = 8, /* balance against one atomic operation a chunk */
 };
 
@@ -97,8 +101,9 @@ static uint32_t await_epoch(rt_pool *pool, uint32_t seen) {
         if (epoch != seen) return atomic_load(&pool->epoch);
         pause_cpu();
     }
-    /* The caller changes the epoch first and looks for sleepers second; a worker announces itself first and
-     * lets the kernel compare the epoch second. One of the two always notices the other. */
+    /* The caller changes the epoch first and looks for sleepers second; a worker announces itself
+     * first and lets the kernel compare the epoch second. One of the two always notices the other.
+     */
     atomic_fetch_add(&pool->sleepers, 1);
     while (atomic_load(&pool->epoch) == seen) sleep_while(&pool->epoch, seen);
     atomic_fetch_sub(&pool->sleepers, 1);
@@ -113,7 +118,8 @@ static void *worker_main(void *argument) {
         seen = await_epoch(pool, seen);
         if (seen % 2 == 0) continue;
         atomic_fetch_add(&pool->inside, 1);
-        if (atomic_load(&pool->epoch) == seen && !atomic_load(&pool->stop)) take_items(pool, self->index);
+        if (atomic_load(&pool->epoch) == seen && !atomic_load(&pool->stop))
+            take_items(pool, self->index);
         leave(pool);
     }
     return NULL;
@@ -129,16 +135,19 @@ static void await_leavers(rt_pool *pool) {
     atomic_store(&pool->caller_sleeps, 0);
 }
 
-/* Grown in powers of two, so that a run over growing extents allocates a few times and then never again. */
+/* Grown in powers of two, so that a run over growing extents allocates a few times and then never
+ * again. */
 static ts_status reserve_scratch(rt_pool *pool, size_t bytes, ts_err *err) {
     if (bytes <= pool->scratch_stride) return TS_STATUS_OK;
     size_t stride = 4096;
     while (stride < bytes && stride <= SIZE_MAX / 2 / (size_t)pool->threads) stride *= 2;
-    unsigned char *memory =
-        stride < bytes ? NULL : aligned_alloc(CACHE_LINE, stride * (size_t)pool->threads);
+    unsigned char *memory = stride < bytes
+                                ? NULL
+                                : aligned_alloc(CACHE_LINE, stride * (size_t)pool->threads);
     if (!memory)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for %zu bytes of scratch on each of %d threads",
-                       bytes, pool->threads);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY,
+                       "no memory for %zu bytes of scratch on each of %d threads", bytes,
+                       pool->threads);
     free(pool->scratch);
     pool->scratch = memory;
     pool->scratch_stride = stride;
@@ -211,8 +220,8 @@ void rt_pool_destroy(rt_pool *pool) {
 
 ts_status rt_pool_create(int threads, rt_pool **out, ts_err *err) {
     if (threads < 0 || threads > MAX_THREADS)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%d threads: give 1 to %d, or 0 for one a core",
-                       threads, MAX_THREADS);
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "%d threads: give 1 to %d, or 0 for one a core", threads, MAX_THREADS);
     if (threads == 0) threads = usable_cpus();
     rt_pool *pool = aligned_alloc(CACHE_LINE, sizeof *pool);
     worker *workers = calloc((size_t)threads, sizeof *workers);
@@ -226,13 +235,13 @@ ts_status rt_pool_create(int threads, rt_pool **out, ts_err *err) {
     pool->workers = workers;
     pthread_mutex_init(&pool->run_lock, NULL);
     for (int i = 0; i + 1 < threads; i++) {
-        workers[i] = (worker){ .pool = pool, .index = i + 1 };
+        workers[i] = (worker){.pool = pool, .index = i + 1};
         int failed = pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]);
         if (!failed) continue;
         pool->threads = i + 1; /* those that did start */
         rt_pool_destroy(pool);
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "cannot start thread %d of %d: %s", i + 2, threads,
-                       strerror(failed));
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "cannot start thread %d of %d: %s", i + 2,
+                       threads, strerror(failed));
     }
     *out = pool;
     return TS_STATUS_OK;

@@ -1,5 +1,5 @@
-/* Problem and specialization texts as sorted slices, so that two texts compare whatever order their fields
- * came in. Nothing is copied or allocated: a parsed text lives on the stack during a lookup.
+/* Problem and specialization texts as sorted slices, so that two texts compare whatever order their
+ * fields came in. Nothing is copied or allocated: a parsed text lives on the stack during a lookup.
  */
 #include "problem_text.h"
 
@@ -13,7 +13,9 @@ static int compare_slices(rt_slice a, rt_slice b) {
     return (a.bytes > b.bytes) - (a.bytes < b.bytes);
 }
 
-bool rt_slice_equal(rt_slice a, rt_slice b) { return a.bytes == b.bytes && memcmp(a.at, b.at, a.bytes) == 0; }
+bool rt_slice_equal(rt_slice a, rt_slice b) {
+    return a.bytes == b.bytes && memcmp(a.at, b.at, a.bytes) == 0;
+}
 
 bool rt_slice_number(rt_slice slice, int64_t *out) {
     int64_t value = 0;
@@ -21,7 +23,9 @@ bool rt_slice_number(rt_slice slice, int64_t *out) {
     for (size_t i = 0; i < slice.bytes; i++) {
         int digit = slice.at[i] - '0';
         if (digit < 0 || digit > 9) return false;
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value)) return false;
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value))
+            return false;
     }
     *out = value;
     return true;
@@ -29,7 +33,7 @@ bool rt_slice_number(rt_slice slice, int64_t *out) {
 
 static rt_slice next_word(const char **at) {
     *at += strspn(*at, blanks);
-    rt_slice word = { *at, strcspn(*at, blanks) };
+    rt_slice word = {*at, strcspn(*at, blanks)};
     *at += word.bytes;
     return word;
 }
@@ -43,7 +47,7 @@ static ts_status add_field(rt_problem *problem, rt_slice word, ts_err *err) {
     if (problem->count == RT_MAX_FIELDS)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d fields", RT_MAX_FIELDS);
     size_t name_bytes = (size_t)(equals - word.at);
-    rt_field field = { { word.at, name_bytes }, { equals + 1, word.bytes - name_bytes - 1 } };
+    rt_field field = {{word.at, name_bytes}, {equals + 1, word.bytes - name_bytes - 1}};
     size_t place = problem->count;
     while (place > 0 && compare_slices(problem->fields[place - 1].name, field.name) > 0) place--;
     if (place > 0 && rt_slice_equal(problem->fields[place - 1].name, field.name))
@@ -57,7 +61,8 @@ static ts_status add_field(rt_problem *problem, rt_slice word, ts_err *err) {
 }
 
 static ts_status add_fields(rt_problem *problem, const char *at, ts_err *err) {
-    for (rt_slice word = next_word(&at); word.bytes; word = next_word(&at)) TS_TRY(add_field(problem, word, err));
+    for (rt_slice word = next_word(&at); word.bytes; word = next_word(&at))
+        TS_TRY(add_field(problem, word, err));
     return TS_STATUS_OK;
 }
 
@@ -65,13 +70,14 @@ ts_status rt_problem_parse(const char *text, rt_problem *out, ts_err *err) {
     out->count = 0;
     out->family = next_word(&text);
     if (out->family.bytes == 0 || memchr(out->family.at, '=', out->family.bytes))
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "a problem begins with its family: 'gemv n=... k=...'");
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "a problem begins with its family: 'gemv n=... k=...'");
     return add_fields(out, text, err);
 }
 
 ts_status rt_spec_parse(const char *family, const char *text, rt_problem *out, ts_err *err) {
     out->count = 0;
-    out->family = (rt_slice){ family, strlen(family) };
+    out->family = (rt_slice){family, strlen(family)};
     return add_fields(out, text, err);
 }
 

@@ -26,7 +26,9 @@ ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
 ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate,
                                 int64_t kernel_id, ts_err *err) {
     campaign->measured++;
-    if (campaign->session->options->json) tuner_report_result(candidate);
+    const tuner_task *task = candidate->owner;
+    /* A default for older chips is no candidate of this problem. */
+    if (campaign->session->options->json && !task->default_only) tuner_report_result(candidate);
     return tuner_ledger_result(&campaign->ledger, candidate, kernel_id, err);
 }
 

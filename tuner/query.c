@@ -124,16 +124,17 @@ static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) 
     return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
 }
 
-/* The user's words in canonical form, so that fields may be given in any order. */
-static ts_status canonical(const char *words, ts_buf *out, ts_err *err) {
+/* The user's words in canonical form, so that fields may be given in any order; as they are where the family
+ * is not a built-in one. */
+static void canonical(const char *words, ts_buf *out) {
     const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
     gen *g = NULL;
     gen_problem problem;
-    ts_status status = gen_open(dirs, &g, err);
-    if (status == TS_STATUS_OK) status = gen_problem_parse(g, words, &problem, err);
-    if (status == TS_STATUS_OK) gen_problem_text(&problem, out);
+    bool known = gen_open(dirs, &g, NULL) == TS_STATUS_OK &&
+                 gen_problem_parse(g, words, &problem, NULL) == TS_STATUS_OK;
+    if (known) gen_problem_text(&problem, out);
+    else ts_buf_printf(out, "%s", words);
     gen_close(g);
-    return status;
 }
 
 static ts_status explain(const char *path, const char *problem, ts_err *err) {
@@ -165,7 +166,9 @@ ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *e
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune explain needs a problem");
     for (int i = 0; i < o.rest_count; i++) ts_buf_printf(&words, "%s%s", i ? " " : "", o.rest[i]);
     ts_status status = existing_database(&o, &path, err);
-    if (status == TS_STATUS_OK) status = canonical(words.data, &problem, err);
+    canonical(words.data, &problem);
+    if (status == TS_STATUS_OK && (words.failed || problem.failed))
+        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "problem");
     if (status == TS_STATUS_OK) status = explain(path.data, problem.data, err);
     ts_buf_free(&path);
     ts_buf_free(&words);

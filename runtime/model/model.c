@@ -73,8 +73,8 @@ static ts_status resolve(ts_model *model, const char *dir, ts_err *err) {
     ts_status status = model->arch->resolve(model->self, model->dtype, model->engine->kernels,
                                             &reason);
     if (status == TS_STATUS_NOT_FOUND) {
-        ts_fail(err, status, "%s; this model in %s needs it: run tune --model %s --dtype %s",
-                reason.message, ts_dtype_name(model->dtype), dir, ts_dtype_name(model->dtype));
+        ts_fail(err, status, "%s; all that this model needs: tune --model %s --dtype %s",
+                reason.message, dir, ts_dtype_name(model->dtype));
     } else if (status != TS_STATUS_OK) {
         ts_fail(err, status, "%s", reason.message);
     }

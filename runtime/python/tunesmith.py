@@ -380,6 +380,9 @@ class Kernel:
             else:
                 self._scalars.append((member["name"], pack, offset))
         self._pitch_of = {rule.pitch: rule.name for rule, _, _ in self._rules if rule.pitch}
+        # Members of tensors that this specialization does not have stay zero.
+        self._needed = set(self.launch_data["extents"]) | self._pitch_of.keys() | {
+            member["name"] for member in self.launch_data["args"] if member["type"] == "f32"}
         self._names = {rule.name for rule, _, _ in self._rules} | {name for name, _, _ in self._scalars}
 
     def prepare(self, **args):
@@ -399,7 +402,7 @@ class Kernel:
             if rule.pitch and pitch is not None:
                 pitches[rule.pitch] = pitch
         for name, pack, offset in self._scalars:
-            value = args.get(name, pitches.get(name))
+            value = args.get(name, pitches.get(name, None if name in self._needed else 0))
             if value is None:
                 hint = " (%s does not tell it)" % self._pitch_of[name] if name in self._pitch_of else ""
                 raise TunesmithError("%s: the argument %s is missing%s" % (self.variant, name, hint))

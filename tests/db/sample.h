@@ -162,6 +162,28 @@ UNUSED static void write_sample(const char *path, int winners) {
     db_writer_close(w);
 }
 
+/* ---- calls that must work ---- */
+
+UNUSED static db_writer *open_writer(const char *path) {
+    db_writer *w = NULL;
+    CHECK_OK(db_writer_open(path, &w, &err));
+    return w;
+}
+
+UNUSED static int64_t write_kernel(db_writer *w, const db_kernel *kernel) {
+    int64_t id = 0;
+    CHECK_OK(db_write_kernel(w, kernel, &id, &err));
+    assert_true(id > 0);
+    return id;
+}
+
+UNUSED static db_image load(const char *path) {
+    db_image image = {0};
+    CHECK_OK(db_image_load(path, NULL, &image, &err));
+    for (size_t i = 0; i < image.warning_count; i++) fail_msg("%s", image.warnings[i]);
+    return image;
+}
+
 /* ---- comparing ---- */
 
 UNUSED static bool same_real(double a, double b) { return a == b || (a != a && b != b); }

@@ -1,5 +1,6 @@
-/* device_cuda.c against the fake driver of fake_cuda.c: what is called, in which context and capture mode,
- * with which numbers, and what the errors say. What only a GPU can show is tests/gpu's.
+/* device_cuda.c against the fake driver of fake_cuda.c: what is called, in which context and
+ * capture mode, with which numbers, and what the errors say. What only a GPU can show is
+ * tests/gpu's.
  *
  * The fake is loaded first under the soname libcuda.so.1, so the runtime's own dlopen finds it.
  */
@@ -27,9 +28,10 @@ static int load_fake(void **state) {
     char folder[] = "/tmp/tunesmith-fake-XXXXXX", library[64], command[1024];
     if (!mkdtemp(folder)) return 1;
     snprintf(library, sizeof library, "%s/libcuda.so.1", folder);
-    snprintf(command, sizeof command,
-             "cc -std=gnu17 -shared -fPIC -I%s/.. -Wl,-soname,libcuda.so.1 %s/../tests/runtime/fake_cuda.c -o %s",
-             TS_TEMPLATES_DIR, TS_TEMPLATES_DIR, library);
+    snprintf(
+        command, sizeof command,
+        "cc -std=gnu17 -shared -fPIC -I%s/.. -Wl,-soname,libcuda.so.1 %s/../tests/runtime/fake_cuda.c -o %s",
+        TS_TEMPLATES_DIR, TS_TEMPLATES_DIR, library);
     void *handle = system(command) == 0 ? dlopen(library, RTLD_NOW | RTLD_GLOBAL) : NULL;
     fake = handle ? dlsym(handle, "fake") : NULL;
     unlink(library);
@@ -48,7 +50,8 @@ static int open_device(void **state) {
 static int close_device(void **state) {
     (void)state;
     ts_device_close(device);
-    return fake->contexts || fake->streams || fake->events || fake->modules || fake->graphs || fake->allocations;
+    return fake->contexts || fake->streams || fake->events || fake->modules || fake->graphs ||
+           fake->allocations;
 }
 
 #define OK(call) assert_int_equal(call, TS_STATUS_OK)
@@ -77,12 +80,12 @@ static void loadable_targets(void **state) {
         int cc;
         const char *targets;
     } cases[] = {
-        { 75, "sm_75 sm_70" },          { 80, "sm_80" },
-        { 86, "sm_86 sm_80" },          { 89, "sm_89 sm_86 sm_80" },
-        { 87, "sm_87 sm_86 sm_80" },    { 90, "sm_90a sm_90" },
-        { 100, "sm_100a sm_100" },      { 103, "sm_103 sm_100" },
-        { 120, "sm_120" },              { 121, "sm_121 sm_120" },
-        { 130, "sm_130" },
+        {75, "sm_75 sm_70"},       {80, "sm_80"},
+        {86, "sm_86 sm_80"},       {89, "sm_89 sm_86 sm_80"},
+        {87, "sm_87 sm_86 sm_80"}, {90, "sm_90a sm_90"},
+        {100, "sm_100a sm_100"},   {103, "sm_103 sm_100"},
+        {120, "sm_120"},           {121, "sm_121 sm_120"},
+        {130, "sm_130"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char names[RT_CUDA_MAX_TARGETS][16], line[200] = "";
@@ -183,7 +186,8 @@ static void any_thread_may_call(void **state) {
 }
 
 static char good_cubin[64] = "\177ELFgood";
-static const char good_ptx[] = "// good PTX, which must end where its text ends, whatever the size says";
+static const char good_ptx[] =
+    "// good PTX, which must end where its text ends, whatever the size says";
 
 static void loads_code(void **state) {
     (void)state;
@@ -204,14 +208,17 @@ static void loads_code(void **state) {
     assert_int_equal(fake->dynamic_limit, 100000);
     OK(ops->function(device, module, "fixed", SIZE_MAX, &function, NULL));
     assert_int_equal(fake->dynamic_limit, 232448 - 1024);
-    assert_int_equal(ops->function(device, module, "fixed", 232448, &function, &err), TS_STATUS_DEVICE);
+    assert_int_equal(ops->function(device, module, "fixed", 232448, &function, &err),
+                     TS_STATUS_DEVICE);
     assert_non_null(strstr(err.message, "232448 + 1024"));
     assert_int_equal(ops->function(device, module, "absent", 0, &function, &err), TS_STATUS_DEVICE);
-    assert_non_null(strstr(err.message, "cuModuleGetFunction failed on absent: named symbol not found"));
+    assert_non_null(
+        strstr(err.message, "cuModuleGetFunction failed on absent: named symbol not found"));
     ops->module_unload(device, module);
 
     good_cubin[4] = 'b';
-    assert_int_equal(ops->module_load(device, good_cubin, sizeof good_cubin, &module, &err), TS_STATUS_DEVICE);
+    assert_int_equal(ops->module_load(device, good_cubin, sizeof good_cubin, &module, &err),
+                     TS_STATUS_DEVICE);
     assert_non_null(strstr(err.message, "ptxas says line 7"));
     assert_non_null(strstr(err.message, "CUDA_ERROR_INVALID_IMAGE"));
     good_cubin[4] = 'g';
@@ -243,13 +250,13 @@ static void launches_kernels(void **state) {
     OK(ops->stream_create(device, &stream, NULL));
     OK(ops->alloc(device, 4000, &workspace, NULL));
     OK(ops->fill(device, NULL, workspace, 0xff, 4000, NULL));
-    struct two_args args = { .workspace = workspace, .m = 1000, .k = 3 };
+    struct two_args args = {.workspace = workspace, .m = 1000, .k = 3};
     memset(args.rest, 0x42, sizeof args.rest);
     int before = fake->launch.count;
     OK(ts_kernel_launch(kernel, stream, &args, sizeof args, NULL));
     assert_int_equal(fake->launch.count, before + 1);
-    assert_memory_equal(fake->launch.grid, ((unsigned[]){ 8, 3, 1 }), sizeof fake->launch.grid);
-    assert_memory_equal(fake->launch.block, ((unsigned[]){ 128, 2, 1 }), sizeof fake->launch.block);
+    assert_memory_equal(fake->launch.grid, ((unsigned[]){8, 3, 1}), sizeof fake->launch.grid);
+    assert_memory_equal(fake->launch.block, ((unsigned[]){128, 2, 1}), sizeof fake->launch.block);
     assert_int_equal(fake->launch.shared, 3072);
     assert_ptr_equal(fake->launch.stream, stream);
     assert_memory_equal(fake->launch.args, &args, sizeof args);
@@ -261,13 +268,15 @@ static void launches_kernels(void **state) {
     assert_true(ts_kernel_workspace_bytes(kernel, &args) == (size_t)INT32_MAX * 4);
     args.m = 1000;
     args.k = 70000; /* more than a grid's y axis has */
-    assert_int_equal(ts_kernel_launch(kernel, stream, &args, sizeof args, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(ts_kernel_launch(kernel, stream, &args, sizeof args, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "65535"));
 
     /* A launch that the driver refuses is named with its numbers. */
-    const rt_launch bad = { .function = NULL, .grid = { 1, 2, 3 }, .block = { 4, 5, 6 }, .args = &args };
+    const rt_launch bad = {.function = NULL, .grid = {1, 2, 3}, .block = {4, 5, 6}, .args = &args};
     assert_int_equal(ops->launch(device, stream, &bad, &err), TS_STATUS_DEVICE);
-    assert_non_null(strstr(err.message, "cuLaunchKernel failed on Fake GPU 1 (grid 1 2 3, block 4 5 6, shared 0)"));
+    assert_non_null(strstr(
+        err.message, "cuLaunchKernel failed on Fake GPU 1 (grid 1 2 3, block 4 5 6, shared 0)"));
     ops->free(device, workspace);
     ops->stream_destroy(device, stream);
     rt_kernel_destroy(kernel);
@@ -279,7 +288,7 @@ static void works_beside_a_capture(void **state) {
     void *capturing = NULL, *other = NULL, *memory = NULL, *more = NULL;
     rt_graph *graph = NULL;
     rt_module *module = NULL;
-    unsigned char host[16] = { 1, 2, 3 }, back[16] = { 0 };
+    unsigned char host[16] = {1, 2, 3}, back[16] = {0};
     ts_err err;
     assert_int_equal(ops->graph_begin(device, NULL, &err), TS_STATUS_INVALID_ARGUMENT);
     OK(ops->stream_create(device, &capturing, NULL));
@@ -296,7 +305,8 @@ static void works_beside_a_capture(void **state) {
     ops->module_unload(device, module);
     ops->free(device, more);
 
-    int synchronised = fake->synchronised; /* on the capturing stream a copy is recorded, not waited for */
+    int synchronised =
+        fake->synchronised; /* on the capturing stream a copy is recorded, not waited for */
     host[0] = 9;
     OK(ops->upload(device, capturing, memory, host, 16, NULL));
     OK(ops->fill(device, capturing, memory, 0, 16, NULL));

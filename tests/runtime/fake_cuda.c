@@ -1,4 +1,5 @@
-/* The fake driver of cuda_test.c, compiled there as a shared object with the soname libcuda.so.1. */
+/* The fake driver of cuda_test.c, compiled there as a shared object with the soname libcuda.so.1.
+ */
 #include "fake_cuda.h"
 
 #include <stdio.h>
@@ -6,19 +7,37 @@
 #include <string.h>
 
 __attribute__((visibility("default"))) fake_state fake = {
-    .devices = 2, .major = 9, .minor = 0, .memory_bytes = 1 << 20,
+    .devices = 2,
+    .major = 9,
+    .minor = 0,
+    .memory_bytes = 1 << 20,
 };
 
-struct CUctx_st { int device; };
-struct CUstream_st { int capturing; };
-struct CUevent_st { float ms; };
-struct CUmod_st { int unused; };
-struct CUfunc_st { char name[64]; int fixed_shared; };
-struct CUgraph_st { int nodes; };
-struct CUgraphExec_st { int nodes; };
+struct CUctx_st {
+    int device;
+};
+struct CUstream_st {
+    int capturing;
+};
+struct CUevent_st {
+    float ms;
+};
+struct CUmod_st {
+    int unused;
+};
+struct CUfunc_st {
+    char name[64];
+    int fixed_shared;
+};
+struct CUgraph_st {
+    int nodes;
+};
+struct CUgraphExec_st {
+    int nodes;
+};
 
 static struct CUctx_st contexts[4];
-static struct CUfunc_st functions[2] = { { "plain", 0 }, { "fixed", 1024 } };
+static struct CUfunc_st functions[2] = {{"plain", 0}, {"fixed", 1024}};
 static size_t allocated;
 static float clock_ms;
 static _Thread_local CUcontext current;
@@ -26,24 +45,32 @@ static _Thread_local int capture_mode = CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
 static _Thread_local int captures; /* streams that this thread captures */
 
 #define EXPORT __attribute__((visibility("default"))) CUresult
-#define NEED_CONTEXT() do { if (!current) return FAKE_INVALID_CONTEXT; } while (0)
+#define NEED_CONTEXT()                             \
+    do {                                           \
+        if (!current) return FAKE_INVALID_CONTEXT; \
+    } while (0)
 /* A thread that captures may not make calls that could wait for the captured work. */
-#define NEED_SAFE()                                                                          \
-    do {                                                                                     \
-        NEED_CONTEXT();                                                                      \
-        if (captures && capture_mode != CU_STREAM_CAPTURE_MODE_RELAXED) return FAKE_CAPTURE_UNSUPPORTED; \
+#define NEED_SAFE()                                                     \
+    do {                                                                \
+        NEED_CONTEXT();                                                 \
+        if (captures && capture_mode != CU_STREAM_CAPTURE_MODE_RELAXED) \
+            return FAKE_CAPTURE_UNSUPPORTED;                            \
     } while (0)
 
 /* ---- errors, devices, contexts ---- */
 
-static const struct { CUresult code; const char *name, *text; } errors[] = {
-    { FAKE_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument" },
-    { CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory" },
-    { CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected" },
-    { FAKE_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context" },
-    { FAKE_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid" },
-    { FAKE_NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found" },
-    { FAKE_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing" },
+static const struct {
+    CUresult code;
+    const char *name, *text;
+} errors[] = {
+    {FAKE_INVALID_VALUE, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
+    {CUDA_ERROR_OUT_OF_MEMORY, "CUDA_ERROR_OUT_OF_MEMORY", "out of memory"},
+    {CUDA_ERROR_NO_DEVICE, "CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"},
+    {FAKE_INVALID_CONTEXT, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context"},
+    {FAKE_INVALID_IMAGE, "CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"},
+    {FAKE_NOT_FOUND, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
+    {FAKE_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+     "operation not permitted when stream is capturing"},
 };
 
 EXPORT cuGetErrorName(CUresult error, const char **text) {
@@ -67,7 +94,9 @@ EXPORT cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     for (int i = 0; i < 16; i++) uuid->bytes[i] = (char)(i < 8 ? 0xa0 + i : 0xb0 + device);
     return CUDA_SUCCESS;
 }
-EXPORT cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) { return (void)device, *bytes = fake.memory_bytes, CUDA_SUCCESS; }
+EXPORT cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
+    return (void)device, *bytes = fake.memory_bytes, CUDA_SUCCESS;
+}
 EXPORT cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
     switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 132 + device; break;
@@ -82,7 +111,9 @@ EXPORT cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice d
 EXPORT cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
     return fake.contexts++, *context = &contexts[device], CUDA_SUCCESS;
 }
-EXPORT cuDevicePrimaryCtxRelease_v2(CUdevice device) { return (void)device, fake.contexts--, CUDA_SUCCESS; }
+EXPORT cuDevicePrimaryCtxRelease_v2(CUdevice device) {
+    return (void)device, fake.contexts--, CUDA_SUCCESS;
+}
 EXPORT cuCtxSetCurrent(CUcontext context) { return current = context, CUDA_SUCCESS; }
 
 /* ---- memory ---- */
@@ -107,7 +138,8 @@ EXPORT cuMemFree_v2(CUdeviceptr memory) {
 }
 EXPORT cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
     NEED_CONTEXT();
-    return *free_bytes = fake.memory_bytes - allocated, *total_bytes = fake.memory_bytes, CUDA_SUCCESS;
+    return *free_bytes = fake.memory_bytes - allocated, *total_bytes = fake.memory_bytes,
+           CUDA_SUCCESS;
 }
 
 /* A captured operation is counted and not done. */
@@ -169,7 +201,8 @@ EXPORT cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode *mode) {
     return capture_mode = *mode, *mode = before, CUDA_SUCCESS;
 }
 EXPORT cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned long long flags) {
-    if (flags || graph->nodes == 0) return FAKE_INVALID_VALUE; /* an empty graph stands for a failure */
+    if (flags || graph->nodes == 0)
+        return FAKE_INVALID_VALUE; /* an empty graph stands for a failure */
     *exec = calloc(1, sizeof **exec);
     (*exec)->nodes = graph->nodes;
     return fake.graphs++, CUDA_SUCCESS;
@@ -185,18 +218,25 @@ EXPORT cuEventCreate(CUevent *event, unsigned int flags) {
     return (void)flags, fake.events++, *event = calloc(1, sizeof **event), CUDA_SUCCESS;
 }
 EXPORT cuEventDestroy_v2(CUevent event) { return fake.events--, free(event), CUDA_SUCCESS; }
-EXPORT cuEventRecord(CUevent event, CUstream stream) { return (void)stream, event->ms = clock_ms += 1.5f, CUDA_SUCCESS; }
+EXPORT cuEventRecord(CUevent event, CUstream stream) {
+    return (void)stream, event->ms = clock_ms += 1.5f, CUDA_SUCCESS;
+}
 EXPORT cuEventSynchronize(CUevent event) { return (void)event, fake.synchronised++, CUDA_SUCCESS; }
-EXPORT cuEventElapsedTime(float *ms, CUevent begin, CUevent end) { return *ms = end->ms - begin->ms, CUDA_SUCCESS; }
+EXPORT cuEventElapsedTime(float *ms, CUevent begin, CUevent end) {
+    return *ms = end->ms - begin->ms, CUDA_SUCCESS;
+}
 
 /* ---- code: an image that begins "\177ELFgood" or "// good" loads ---- */
 
-EXPORT cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int count, CUjit_option *options,
-                          void **values) {
+EXPORT cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int count,
+                          CUjit_option *options, void **values) {
     NEED_SAFE();
-    if (memcmp(image, "\177ELFgood", 8) == 0 || strcmp(image, "// good PTX, which must end where its text ends, whatever the size says") == 0)
+    if (memcmp(image, "\177ELFgood", 8) == 0 ||
+        strcmp(image, "// good PTX, which must end where its text ends, whatever the size says") ==
+            0)
         return fake.modules++, *module = calloc(1, sizeof **module), CUDA_SUCCESS;
-    if (count != 2 || options[0] != CU_JIT_ERROR_LOG_BUFFER || options[1] != CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+    if (count != 2 || options[0] != CU_JIT_ERROR_LOG_BUFFER ||
+        options[1] != CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
         return FAKE_INVALID_VALUE;
     snprintf(values[0], (size_t)values[1], "ptxas says line 7");
     return FAKE_INVALID_IMAGE;
@@ -220,12 +260,12 @@ EXPORT cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, i
     if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) return FAKE_INVALID_VALUE;
     return (void)function, fake.dynamic_limit = value, CUDA_SUCCESS;
 }
-EXPORT cuLaunchKernel(CUfunction function, unsigned int gx, unsigned int gy, unsigned int gz, unsigned int bx,
-                      unsigned int by, unsigned int bz, unsigned int shared, CUstream stream, void **parameters,
-                      void **extra) {
+EXPORT cuLaunchKernel(CUfunction function, unsigned int gx, unsigned int gy, unsigned int gz,
+                      unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
+                      CUstream stream, void **parameters, void **extra) {
     NEED_CONTEXT();
     if (!function || extra || !gx || !gy || !gz || !bx || !by || !bz) return FAKE_INVALID_VALUE;
-    const unsigned grid[3] = { gx, gy, gz }, block[3] = { bx, by, bz };
+    const unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
     memcpy(fake.launch.grid, grid, sizeof grid);
     memcpy(fake.launch.block, block, sizeof block);
     memcpy(fake.launch.args, parameters[0], sizeof fake.launch.args);

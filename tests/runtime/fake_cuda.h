@@ -1,5 +1,6 @@
-/* A stand-in for libcuda.so.1, so that device_cuda.c runs without a GPU: memory is the host's, launches are
- * written down, and the rules that bite on a real driver are kept (a current context, capture modes).
+/* A stand-in for libcuda.so.1, so that device_cuda.c runs without a GPU: memory is the host's,
+ * launches are written down, and the rules that bite on a real driver are kept (a current context,
+ * capture modes).
  */
 #ifndef TESTS_RUNTIME_FAKE_CUDA_H
 #define TESTS_RUNTIME_FAKE_CUDA_H
@@ -22,7 +23,12 @@ typedef struct fake_state {
 } fake_state;
 
 /* Error numbers of cuda.h that the fake returns and the runtime needs no name for. */
-enum { FAKE_INVALID_VALUE = 1, FAKE_INVALID_CONTEXT = 201, FAKE_INVALID_IMAGE = 200, FAKE_NOT_FOUND = 500,
-       FAKE_CAPTURE_UNSUPPORTED = 900 };
+enum {
+    FAKE_INVALID_VALUE = 1,
+    FAKE_INVALID_CONTEXT = 201,
+    FAKE_INVALID_IMAGE = 200,
+    FAKE_NOT_FOUND = 500,
+    FAKE_CAPTURE_UNSUPPORTED = 900
+};
 
 #endif

@@ -7,49 +7,53 @@
 
 #include <cmocka.h>
 
-#define JSON_HEAD                                                                            \
-    "{\"format\":1,\"kind\":\"cuda\",\"args_bytes\":32,"                                     \
-    "\"args\":[{\"name\":\"workspace\",\"type\":\"ptr\",\"offset\":0},"                      \
+#define JSON_HEAD                                                       \
+    "{\"format\":1,\"kind\":\"cuda\",\"args_bytes\":32,"                \
+    "\"args\":[{\"name\":\"workspace\",\"type\":\"ptr\",\"offset\":0}," \
     "{\"name\":\"m\",\"type\":\"i64\",\"offset\":8},{\"name\":\"k\",\"type\":\"i32\",\"offset\":16}],"
-#define JSON_LAUNCH                                                                          \
-    "\"launches\":[{\"entry\":\"f\",\"grid\":[\"m 128 ceil_div\",\"1\",\"1\"],"              \
+#define JSON_LAUNCH                                                             \
+    "\"launches\":[{\"entry\":\"f\",\"grid\":[\"m 128 ceil_div\",\"1\",\"1\"]," \
     "\"block\":[\"128\",\"1\",\"1\"],\"shared\":\"0\"}]}"
 
 static rt_launch_data data;
 
 static int setup(void **state) {
     (void)state;
-    return rt_launch_data_parse(JSON_HEAD "\"extents\":[\"m\",\"k\"],\"workspace\":\"m 4 *\",\"zero\":[]," JSON_LAUNCH,
-                                &data, NULL) != TS_STATUS_OK;
+    return rt_launch_data_parse(
+               JSON_HEAD
+               "\"extents\":[\"m\",\"k\"],\"workspace\":\"m 4 *\",\"zero\":[]," JSON_LAUNCH,
+               &data, NULL) != TS_STATUS_OK;
 }
 
 static const struct good {
     const char *text;
     int64_t value;
-} good[] = { /* m = 1000, k = 7, sm_count = 132 */
-    { "0", 0 },
-    { "m", 1000 },
-    { "  m   k  + ", 1007 },
-    { "m 128 ceil_div", 8 },
-    { "m 125 ceil_div", 8 },
-    { "m 128 //", 7 },
-    { "k m - 2 // 500 +", 3 },              /* floor(-993 / 2) = -497 */
-    { "k m - 2 ceil_div 500 +", 4 },        /* ceil(-993 / 2) = -496 */
-    { "m sm_count min", 132 },
-    { "m sm_count max k *", 7000 },
-    { "1 2 3 4 5 + + + +", 15 },
-    { "-5 k +", 2 },
-    { "9223372036854775807", INT64_MAX },
+} good[] = {
+    /* m = 1000, k = 7, sm_count = 132 */
+    {"0", 0},
+    {"m", 1000},
+    {"  m   k  + ", 1007},
+    {"m 128 ceil_div", 8},
+    {"m 125 ceil_div", 8},
+    {"m 128 //", 7},
+    {"k m - 2 // 500 +", 3},       /* floor(-993 / 2) = -497 */
+    {"k m - 2 ceil_div 500 +", 4}, /* ceil(-993 / 2) = -496 */
+    {"m sm_count min", 132},
+    {"m sm_count max k *", 7000},
+    {"1 2 3 4 5 + + + +", 15},
+    {"-5 k +", 2},
+    {"9223372036854775807", INT64_MAX},
 };
 
 static void evaluates(void **state) {
     (void)state;
-    const rt_values values = { .extents = { 1000, 7 }, .sm_count = 132 };
+    const rt_values values = {.extents = {1000, 7}, .sm_count = 132};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         rt_formula formula;
         int64_t value = -1;
         assert_int_equal(rt_formula_parse(&data, good[i].text, &formula, NULL), TS_STATUS_OK);
-        assert_int_equal(rt_formula_eval(&data, formula, &values, INT64_MAX, "x", &value, NULL), TS_STATUS_OK);
+        assert_int_equal(rt_formula_eval(&data, formula, &values, INT64_MAX, "x", &value, NULL),
+                         TS_STATUS_OK);
         assert_int_equal(value, good[i].value);
     }
 }
@@ -57,8 +61,22 @@ static void evaluates(void **state) {
 static void refuses_malformed_formulas(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "", " ", "+", "m +", "m k", "m k + +", "q", "m 2 /", "m 2 %", "12x", "0x10", "1.5", "-", "m-1",
-        "9223372036854775808", "1 1 1 1 1 1 1 1 1 1 1 1 1 + + + + + + + + + + + +",
+        "",
+        " ",
+        "+",
+        "m +",
+        "m k",
+        "m k + +",
+        "q",
+        "m 2 /",
+        "m 2 %",
+        "12x",
+        "0x10",
+        "1.5",
+        "-",
+        "m-1",
+        "9223372036854775808",
+        "1 1 1 1 1 1 1 1 1 1 1 1 1 + + + + + + + + + + + +",
         "a_token_that_is_far_longer_than_any_name_of_an_extent_may_be",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -74,13 +92,16 @@ static void reports_arithmetic(void **state) {
     static const struct {
         const char *text, *part;
     } bad[] = {
-        { "m 0 //", "division" },          { "m k k - ceil_div", "division" },
-        { "m 9223372036854775807 +", "overflow" }, { "m 9223372036854775807 *", "overflow" },
-        { "-9223372036854775807 m -", "overflow" },
-        { "-9223372036854775807 1 - -1 //", "overflow" },
-        { "k m -", "outside" },            { "m m * m *", "outside" },
+        {"m 0 //", "division"},
+        {"m k k - ceil_div", "division"},
+        {"m 9223372036854775807 +", "overflow"},
+        {"m 9223372036854775807 *", "overflow"},
+        {"-9223372036854775807 m -", "overflow"},
+        {"-9223372036854775807 1 - -1 //", "overflow"},
+        {"k m -", "outside"},
+        {"m m * m *", "outside"},
     };
-    const rt_values values = { .extents = { 1000, 7 }, .sm_count = 132 };
+    const rt_values values = {.extents = {1000, 7}, .sm_count = 132};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         rt_formula formula;
         int64_t value = 42;
@@ -113,7 +134,7 @@ static void reads_extents(void **state) {
         void *workspace;
         int64_t m;
         int32_t k, rest[3];
-    } args = { NULL, INT64_C(5000000000), 12, { 0 } };
+    } args = {NULL, INT64_C(5000000000), 12, {0}};
     rt_values values;
     assert_int_equal(rt_launch_data_values(&data, &args, 3, &values, NULL), TS_STATUS_OK);
     assert_int_equal(values.extents[0], INT64_C(5000000000));
@@ -121,24 +142,32 @@ static void reads_extents(void **state) {
     assert_int_equal(values.sm_count, 3);
     args.k = -1;
     ts_err err;
-    assert_int_equal(rt_launch_data_values(&data, &args, 3, &values, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(rt_launch_data_values(&data, &args, 3, &values, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "extent k is -1"));
 }
 
 static void refuses_malformed_json(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "", "[]", "{", "{\"format\":2}", "{\"format\":1}", "{\"format\":1,\"kind\":\"tpu\"}",
-        JSON_HEAD "\"extents\":[\"q\"],\"workspace\":\"0\"," JSON_LAUNCH,          /* no such member */
-        JSON_HEAD "\"extents\":[\"workspace\"],\"workspace\":\"0\"," JSON_LAUNCH,  /* not an integer */
+        "",
+        "[]",
+        "{",
+        "{\"format\":2}",
+        "{\"format\":1}",
+        "{\"format\":1,\"kind\":\"tpu\"}",
+        JSON_HEAD "\"extents\":[\"q\"],\"workspace\":\"0\"," JSON_LAUNCH, /* no such member */
+        JSON_HEAD
+        "\"extents\":[\"workspace\"],\"workspace\":\"0\"," JSON_LAUNCH, /* not an integer */
         JSON_HEAD "\"extents\":[7],\"workspace\":\"0\"," JSON_LAUNCH,
-        JSON_HEAD "\"extents\":[\"m\"]," JSON_LAUNCH,                              /* no workspace */
-        JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"k\"," JSON_LAUNCH,          /* k is not listed */
+        JSON_HEAD "\"extents\":[\"m\"]," JSON_LAUNCH,                     /* no workspace */
+        JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"k\"," JSON_LAUNCH, /* k is not listed */
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"zero\":[[\"0\"]]," JSON_LAUNCH,
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[]}",
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[{\"entry\":\"f\"}]}",
-        JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[{\"entry\":\"\",\"grid\":[\"1\",\"1\",\"1\"],"
-                  "\"block\":[\"1\",\"1\",\"1\"],\"shared\":\"0\"}]}",
+        JSON_HEAD
+        "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[{\"entry\":\"\",\"grid\":[\"1\",\"1\",\"1\"],"
+        "\"block\":[\"1\",\"1\",\"1\"],\"shared\":\"0\"}]}",
         "{\"format\":1,\"kind\":\"cpu\",\"args_bytes\":12,\"args\":[{\"name\":\"m\",\"type\":\"i64\",\"offset\":8}],"
         "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[]}", /* member beyond the struct */
     };
@@ -152,9 +181,9 @@ static void refuses_malformed_json(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evaluates),       cmocka_unit_test(refuses_malformed_formulas),
+        cmocka_unit_test(evaluates),          cmocka_unit_test(refuses_malformed_formulas),
         cmocka_unit_test(reports_arithmetic), cmocka_unit_test(knows_constants),
-        cmocka_unit_test(reads_extents),   cmocka_unit_test(refuses_malformed_json),
+        cmocka_unit_test(reads_extents),      cmocka_unit_test(refuses_malformed_json),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

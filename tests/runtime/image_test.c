@@ -1,4 +1,5 @@
-/* The loader of CPU kernels: real compiler output runs; hostile bytes are refused without a crash. */
+/* The loader of CPU kernels: real compiler output runs; hostile bytes are refused without a crash.
+ */
 #include "compile.h"
 
 #include <elf.h>
@@ -56,10 +57,11 @@ static void runs_compiler_output(void **state) {
     (void)state;
     rt_image *image = NULL;
     ts_err err;
-    if (rt_image_load(object.data, object.bytes, &image, &err) != TS_STATUS_OK) fail_msg("%s", err.message);
+    if (rt_image_load(object.data, object.bytes, &image, &err) != TS_STATUS_OK)
+        fail_msg("%s", err.message);
     _Alignas(64) float out[64];
-    const float in[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
-    static const float picked[8] = { 17, 3, 99, -4, 1000, 12, 55, 0 };
+    const float in[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const float picked[8] = {17, 3, 99, -4, 1000, 12, 55, 0};
     function_of(image, "all")(in, out, 1, 2, 3);
     for (int i = 0; i < 8; i++) assert_true(out[i] == (float)(i * (i + 1)) + 0.25f + picked[i]);
     assert_true(out[8] == (float)'o' + 5);
@@ -93,10 +95,12 @@ static void never_writable_and_executable(void **state) {
     rt_image_unload(image);
 }
 
-/* Loads bytes that end at an unreadable page, so that a read past the end is a crash and not luck. */
+/* Loads bytes that end at an unreadable page, so that a read past the end is a crash and not luck.
+ */
 static ts_status load_guarded(const void *bytes, size_t count, ts_err *err) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (count + page - 1) / page * page;
-    unsigned char *memory = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned char *memory = mmap(NULL, room + page, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(memory, MAP_FAILED);
     assert_int_equal(mprotect(memory + room, page, PROT_NONE), 0);
     if (count) memcpy(memory + room - count, bytes, count);
@@ -130,11 +134,11 @@ static void refuses_truncations(void **state) {
     }
 }
 
-/* Every byte of the headers, the hash, the symbols and the dynamic section takes several wrong values. The
- * result may be a harmless change; it may not be a crash. */
+/* Every byte of the headers, the hash, the symbols and the dynamic section takes several wrong
+ * values. The result may be a harmless change; it may not be a crash. */
 static void survives_flipped_bytes(void **state) {
     (void)state;
-    static const unsigned char masks[] = { 0x01, 0x80, 0x7f, 0xff };
+    static const unsigned char masks[] = {0x01, 0x80, 0x7f, 0xff};
     unsigned char *copy = malloc(object.bytes);
     assert_non_null(copy);
     size_t refused = 0;
@@ -144,7 +148,8 @@ static void survives_flipped_bytes(void **state) {
             memcpy(copy, object.data, object.bytes);
             copy[at] ^= masks[m];
             ts_status status = load_guarded(copy, object.bytes, NULL);
-            assert_true(status == TS_STATUS_OK || status == TS_STATUS_CORRUPT || status == TS_STATUS_OUT_OF_MEMORY);
+            assert_true(status == TS_STATUS_OK || status == TS_STATUS_CORRUPT ||
+                        status == TS_STATUS_OUT_OF_MEMORY);
             refused += status != TS_STATUS_OK;
         }
     }
@@ -163,13 +168,13 @@ static void refuses_other_machines(void **state) {
         uint64_t value;
         const char *part;
     } changes[] = {
-        { EI_CLASS, 1, ELFCLASS32, "64-bit" },
-        { EI_DATA, 1, ELFDATA2MSB, "64-bit" },
-        { 0, 1, 0, "not an ELF" },
-        { offsetof(Elf64_Ehdr, e_machine), 2, EM_S390, "machine" },
-        { offsetof(Elf64_Ehdr, e_type), 2, ET_EXEC, "shared object" },
-        { offsetof(Elf64_Ehdr, e_phoff), 8, UINT64_MAX - 8, "outside" },
-        { offsetof(Elf64_Ehdr, e_phnum), 2, 0, "nothing to load" },
+        {EI_CLASS, 1, ELFCLASS32, "64-bit"},
+        {EI_DATA, 1, ELFDATA2MSB, "64-bit"},
+        {0, 1, 0, "not an ELF"},
+        {offsetof(Elf64_Ehdr, e_machine), 2, EM_S390, "machine"},
+        {offsetof(Elf64_Ehdr, e_type), 2, ET_EXEC, "shared object"},
+        {offsetof(Elf64_Ehdr, e_phoff), 8, UINT64_MAX - 8, "outside"},
+        {offsetof(Elf64_Ehdr, e_phnum), 2, 0, "nothing to load"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         unsigned char *copy = malloc(object.bytes);
@@ -186,26 +191,28 @@ static void refuses_other_machines(void **state) {
 /* Well-formed objects that a real dynamic linker would accept. */
 static void refuses_what_needs_linking(void **state) {
     (void)state;
-    static const char *const loose[] = { "-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=sysv", NULL };
-    static const char *const gnu_hash[] = { "-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=gnu", NULL };
-    static const char *const writable[] = { "-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=sysv",
-                                            "-Wl,--omagic", NULL };
+    static const char *const loose[] = {"-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=sysv",
+                                        NULL};
+    static const char *const gnu_hash[] = {"-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=gnu",
+                                           NULL};
+    static const char *const writable[] = {
+        "-fPIC", "-shared", "-nostdlib", "-Wl,--hash-style=sysv", "-Wl,--omagic", NULL};
     static const struct {
         const char *source, *part;
         const char *const *flags;
     } cases[] = {
-        { "extern int f(int); int k(void) { return f(1); }", "relocations for calls", loose },
-        { "extern int v; int k(void) { return v; }", "relocations", loose },
-        { "static int a, b; int *const table[2] = { &a, &b };", "relocations", loose },
-        { "__thread int t; int *k(void) { return &t; }", "thread-local", loose },
-        { "static int v; __attribute__((constructor)) static void f(void) { v = 1; } int k(void) { return v; }",
-          "initialisers", loose },
-        { "int k(void) { return 1; }", "sysv hash", gnu_hash },
-        { "int k(void) { return 1; }", "writable and executable", writable },
+        {"extern int f(int); int k(void) { return f(1); }", "relocations for calls", loose},
+        {"extern int v; int k(void) { return v; }", "relocations", loose},
+        {"static int a, b; int *const table[2] = { &a, &b };", "relocations", loose},
+        {"__thread int t; int *k(void) { return &t; }", "thread-local", loose},
+        {"static int v; __attribute__((constructor)) static void f(void) { v = 1; } int k(void) { return v; }",
+         "initialisers", loose},
+        {"int k(void) { return 1; }", "sysv hash", gnu_hash},
+        {"int k(void) { return 1; }", "writable and executable", writable},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        ts_buf blob = { 0 };
-        ts_err err = { .message = "" };
+        ts_buf blob = {0};
+        ts_err err = {.message = ""};
         assert_true(compile_kernel(cases[i].source, cases[i].flags, &blob));
         assert_int_equal(load_guarded(blob.data, blob.bytes, &err), TS_STATUS_CORRUPT);
         if (!strstr(err.message, cases[i].part)) fail_msg("case %zu says: %s", i, err.message);

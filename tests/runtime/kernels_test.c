@@ -1,7 +1,8 @@
-/* The lookup: which of the stored kernels a device uses, what it says about it, and which files it refuses.
+/* The lookup: which of the stored kernels a device uses, what it says about it, and which files it
+ * refuses.
  *
- * Every stored kernel writes its own number, so a launch tells which one was found. The databases are written
- * with the tuner's writer into a folder of /tmp.
+ * Every stored kernel writes its own number, so a launch tells which one was found. The databases
+ * are written with the tuner's writer into a folder of /tmp.
  */
 #include "compile.h"
 
@@ -41,12 +42,13 @@ static int setup(void **state) {
     snprintf(path, sizeof path, "%s/t.db", folder);
     for (int i = 0; i < BLOBS; i++) {
         char source[400];
-        snprintf(source, sizeof source,
-                 "struct number_args { void *workspace; int32_t *out; int32_t m, k; };\n"
-                 "KERNEL void number(const struct number_args *a, void *s, uint32_t x, uint32_t y, uint32_t z) {\n"
-                 "    a->out[0] = %d; (void)s; (void)x; (void)y; (void)z;\n"
-                 "}\n",
-                 i);
+        snprintf(
+            source, sizeof source,
+            "struct number_args { void *workspace; int32_t *out; int32_t m, k; };\n"
+            "KERNEL void number(const struct number_args *a, void *s, uint32_t x, uint32_t y, uint32_t z) {\n"
+            "    a->out[0] = %d; (void)s; (void)x; (void)y; (void)z;\n"
+            "}\n",
+            i);
         if (!compile_with_prelude(source, &blobs[i])) return 1;
     }
     return 0;
@@ -70,10 +72,10 @@ static int teardown(void **state) {
 
 /* One stored kernel, perhaps a winner. NULL members take the values of an ordinary row. */
 typedef struct row {
-    int number;           /* blob, and part of the variant's name */
-    const char *spec;     /* "act=none dtype=fp32" */
-    const char *problem;  /* NULL: no winner */
-    const char *device;   /* of the winner; NULL: this one */
+    int number;          /* blob, and part of the variant's name */
+    const char *spec;    /* "act=none dtype=fp32" */
+    const char *problem; /* NULL: no winner */
+    const char *device;  /* of the winner; NULL: this one */
     int sm_count;
     const char *evidence; /* NULL: measured */
     const char *target;   /* NULL: the best of this device */
@@ -85,25 +87,52 @@ static const char spec_none[] = "dtype=fp32 act=none";
 
 static void write_row(db_writer *writer, const row *r) {
     char variant[64];
-    const char *family = r->family ? r->family : "number", *target = r->target ? r->target : device->info.target;
+    const char *family = r->family ? r->family : "number",
+               *target = r->target ? r->target : device->info.target;
     snprintf(variant, sizeof variant, "%s/v t=%d", family, r->number);
     db_kernel kernel = {
-        .family = family, .version = "v", .variant = variant, .spec = r->spec ? r->spec : spec_none,
-        .target = target, .abi = "0123", .signature = variant, .compiler = "cc", .options = "", .launch = launch,
-        .blob = blobs[r->number].data, .blob_bytes = r->broken ? 500 : blobs[r->number].bytes,
-        .registers = -1, .spill_bytes = -1, .shared_bytes = -1, .is_default = r->is_default,
+        .family = family,
+        .version = "v",
+        .variant = variant,
+        .spec = r->spec ? r->spec : spec_none,
+        .target = target,
+        .abi = "0123",
+        .signature = variant,
+        .compiler = "cc",
+        .options = "",
+        .launch = launch,
+        .blob = blobs[r->number].data,
+        .blob_bytes = r->broken ? 500 : blobs[r->number].bytes,
+        .registers = -1,
+        .spill_bytes = -1,
+        .shared_bytes = -1,
+        .is_default = r->is_default,
     };
     ts_err err;
     int64_t id = 0;
     if (db_write_kernel(writer, &kernel, &id, &err) != TS_STATUS_OK) fail_msg("%s", err.message);
     if (!r->problem) return;
     db_winner winner = {
-        .problem = r->problem, .target = target,
-        .device = { .name = r->device ? r->device : device->info.name, .target = target,
-                    .sm_count = r->sm_count ? r->sm_count : device->info.sm_count, .memory_bytes = 1, .driver = "" },
-        .kernel_id = id, .variant = variant, .evidence = r->evidence ? r->evidence : "measured",
-        .time_us = 1, .ci_low_us = 1, .ci_high_us = 1, .default_us = 1, .gflops = 1, .gbytes = 1,
-        .family_hash = "f", .oracle_hash = "o", .compiler = "cc", .verdict = "win",
+        .problem = r->problem,
+        .target = target,
+        .device = {.name = r->device ? r->device : device->info.name,
+                   .target = target,
+                   .sm_count = r->sm_count ? r->sm_count : device->info.sm_count,
+                   .memory_bytes = 1,
+                   .driver = ""},
+        .kernel_id = id,
+        .variant = variant,
+        .evidence = r->evidence ? r->evidence : "measured",
+        .time_us = 1,
+        .ci_low_us = 1,
+        .ci_high_us = 1,
+        .default_us = 1,
+        .gflops = 1,
+        .gbytes = 1,
+        .family_hash = "f",
+        .oracle_hash = "o",
+        .compiler = "cc",
+        .verdict = "win",
     };
     if (db_write_winner(writer, &winner, &err) != TS_STATUS_OK) fail_msg("%s", err.message);
 }
@@ -122,11 +151,11 @@ static ts_kernels *open_rows(const row *rows, size_t count) {
     return kernels;
 }
 #define OPEN_ROWS(...) \
-    open_rows((const row[]){ __VA_ARGS__ }, sizeof((const row[]){ __VA_ARGS__ }) / sizeof(row))
+    open_rows((const row[]){__VA_ARGS__}, sizeof((const row[]){__VA_ARGS__}) / sizeof(row))
 
 static int launched(const ts_kernel *kernel) {
     int32_t out = -1;
-    struct number_args args = { NULL, &out, 1, 1 };
+    struct number_args args = {NULL, &out, 1, 1};
     assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL), TS_STATUS_OK);
     return out;
 }
@@ -134,7 +163,8 @@ static int launched(const ts_kernel *kernel) {
 static int found(ts_kernels *kernels, const char *problem) {
     const ts_kernel *kernel = NULL;
     ts_err err;
-    if (ts_kernel_find(kernels, problem, &kernel, &err) != TS_STATUS_OK) fail_msg("%s: %s", problem, err.message);
+    if (ts_kernel_find(kernels, problem, &kernel, &err) != TS_STATUS_OK)
+        fail_msg("%s: %s", problem, err.message);
     return launched(kernel);
 }
 
@@ -152,23 +182,26 @@ static void assert_warnings(const ts_kernels *kernels, size_t count, const char 
 
 static void exact_device_and_nearest_extents(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1024) }, { .number = 2, .problem = P(64, 1024) },
-                                    { .number = 3, .problem = P(64, 8192) },
-                                    { .number = 4, .problem = P(7, 7), .device = "Another CPU" },
-                                    { .number = 5, .is_default = true });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1024)},
+                                    {.number = 2, .problem = P(64, 1024)},
+                                    {.number = 3, .problem = P(64, 8192)},
+                                    {.number = 4, .problem = P(7, 7), .device = "Another CPU"},
+                                    {.number = 5, .is_default = true});
     assert_int_equal(found(kernels, P(1, 1024)), 1);
     assert_int_equal(found(kernels, P(64, 1024)), 2);
-    assert_int_equal(found(kernels, P(7, 1000)), 1);  /* 7 is nearer to 1 than to 64, in ratio 7 to 9.1 */
+    assert_int_equal(found(kernels, P(7, 1000)),
+                     1); /* 7 is nearer to 1 than to 64, in ratio 7 to 9.1 */
     assert_int_equal(found(kernels, P(9, 1000)), 2);
     assert_int_equal(found(kernels, P(100, 3000)), 3); /* 2.73 below 8192, 2.93 above 1024 */
     assert_int_equal(found(kernels, P(0, 0)), 1);
-    assert_int_equal(found(kernels, P(7, 7)), 1);      /* the other device's entry takes no part */
+    assert_int_equal(found(kernels, P(7, 7)), 1); /* the other device's entry takes no part */
     assert_warnings(kernels, 0, "");
 
     const rt_group *group = NULL;
     int32_t out = -1;
-    struct number_args args = { NULL, &out, 80, 9000 };
-    assert_int_equal(rt_group_find(kernels, "number", "dtype=fp32 act=none", &group, NULL), TS_STATUS_OK);
+    struct number_args args = {NULL, &out, 80, 9000};
+    assert_int_equal(rt_group_find(kernels, "number", "dtype=fp32 act=none", &group, NULL),
+                     TS_STATUS_OK);
     assert_string_equal(ts_kernel_variant(rt_group_pick(group, &args)), "number/v t=3");
     assert_string_equal(ts_kernel_launch_data(rt_group_pick(group, &args)), launch);
     assert_int_equal(rt_group_launch(group, NULL, &args, sizeof args, NULL), TS_STATUS_OK);
@@ -179,10 +212,11 @@ static void exact_device_and_nearest_extents(void **state) {
 
 static void nearest_core_count(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1), .device = "A", .sm_count = 200 },
-                                    { .number = 2, .problem = P(64, 64), .device = "B", .sm_count = 3 },
-                                    { .number = 3, .problem = P(1, 1), .device = "C", .sm_count = 9 },
-                                    { .number = 4, .problem = P(1, 1), .device = "D", .evidence = "predicted" });
+    ts_kernels *kernels = OPEN_ROWS(
+        {.number = 1, .problem = P(1, 1), .device = "A", .sm_count = 200},
+        {.number = 2, .problem = P(64, 64), .device = "B", .sm_count = 3},
+        {.number = 3, .problem = P(1, 1), .device = "C", .sm_count = 9},
+        {.number = 4, .problem = P(1, 1), .device = "D", .evidence = "predicted"});
     assert_int_equal(found(kernels, P(1, 1)), 2); /* only B's entries: devices are not mixed */
     assert_warnings(kernels, 1, "using what was tuned on B");
     assert_int_equal(found(kernels, P(64, 64)), 2);
@@ -194,42 +228,46 @@ static void predicted_then_older_then_default(void **state) {
     (void)state;
     const char *older = device->targets[1];
     if (!older) skip(); /* this CPU has only the lowest level */
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1), .evidence = "predicted" },
-                                    { .number = 2, .problem = P(1, 1), .target = older });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1), .evidence = "predicted"},
+                                    {.number = 2, .problem = P(1, 1), .target = older});
     assert_int_equal(found(kernels, P(1, 1)), 1);
     assert_warnings(kernels, 1, "never measured");
     ts_kernels_close(kernels);
 
-    kernels = OPEN_ROWS({ .number = 2, .problem = P(1, 1), .target = older }, { .number = 3, .is_default = true });
+    kernels = OPEN_ROWS({.number = 2, .problem = P(1, 1), .target = older},
+                        {.number = 3, .is_default = true});
     assert_int_equal(found(kernels, P(1, 1)), 2);
     assert_warnings(kernels, 1, "untuned");
     assert_non_null(strstr(ts_kernels_warning(kernels, 0), older));
     ts_kernels_close(kernels);
 
-    kernels = OPEN_ROWS({ .number = 4, .is_default = true, .target = older }, { .number = 3, .is_default = true });
+    kernels = OPEN_ROWS({.number = 4, .is_default = true, .target = older},
+                        {.number = 3, .is_default = true});
     assert_int_equal(found(kernels, P(5, 5)), 3);
     assert_warnings(kernels, 1, "using the default number/v t=3");
     ts_kernels_close(kernels);
 
-    kernels = OPEN_ROWS({ .number = 4, .is_default = true, .target = older });
+    kernels = OPEN_ROWS({.number = 4, .is_default = true, .target = older});
     assert_int_equal(found(kernels, P(5, 5)), 4);
     ts_kernels_close(kernels);
 }
 
 static void a_kernel_that_does_not_load_is_skipped(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1), .broken = true },
-                                    { .number = 2, .problem = P(64, 64) }, { .number = 3, .is_default = true });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1), .broken = true},
+                                    {.number = 2, .problem = P(64, 64)},
+                                    {.number = 3, .is_default = true});
     assert_int_equal(found(kernels, P(1, 1)), 2);
     assert_warnings(kernels, 1, "number/v t=1");
     ts_kernels_close(kernels);
 
-    kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1), .broken = true }, { .number = 3, .is_default = true });
+    kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1), .broken = true},
+                        {.number = 3, .is_default = true});
     assert_int_equal(found(kernels, P(1, 1)), 3);
     assert_warnings(kernels, 2, "default");
     ts_kernels_close(kernels);
 
-    kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1), .broken = true });
+    kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1), .broken = true});
     const ts_kernel *kernel = NULL;
     ts_err err;
     assert_int_equal(ts_kernel_find(kernels, P(1, 1), &kernel, &err), TS_STATUS_CORRUPT);
@@ -241,16 +279,20 @@ static void a_kernel_that_does_not_load_is_skipped(void **state) {
 
 static void fields_in_any_order(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1) },
-                                    { .number = 2, .problem = "number m=1 k=1 dtype=bf16 act=none",
-                                      .spec = "dtype=bf16 act=none" },
-                                    { .number = 3, .problem = "other m=1 k=1", .spec = "", .family = "other" });
+    ts_kernels *kernels = OPEN_ROWS(
+        {.number = 1, .problem = P(1, 1)},
+        {.number = 2,
+         .problem = "number m=1 k=1 dtype=bf16 act=none",
+         .spec = "dtype=bf16 act=none"},
+        {.number = 3, .problem = "other m=1 k=1", .spec = "", .family = "other"});
     assert_int_equal(found(kernels, "number act=none k=3 dtype=bf16 m=4"), 2);
     assert_int_equal(found(kernels, "  number dtype=fp32  k=3 act=none m=4 "), 1);
     assert_int_equal(found(kernels, "other k=1 m=1"), 3);
     const rt_group *a = NULL, *b = NULL;
-    assert_int_equal(rt_group_find(kernels, "number", "act=none dtype=bf16", &a, NULL), TS_STATUS_OK);
-    assert_int_equal(rt_group_find(kernels, "number", "dtype=bf16  act=none", &b, NULL), TS_STATUS_OK);
+    assert_int_equal(rt_group_find(kernels, "number", "act=none dtype=bf16", &a, NULL),
+                     TS_STATUS_OK);
+    assert_int_equal(rt_group_find(kernels, "number", "dtype=bf16  act=none", &b, NULL),
+                     TS_STATUS_OK);
     assert_ptr_equal(a, b);
     ts_kernels_close(kernels);
 }
@@ -261,32 +303,35 @@ static void says_what_is_wrong_with_a_problem(void **state) {
         const char *problem, *part;
         ts_status status;
     } cases[] = {
-        { "", "family", TS_STATUS_INVALID_ARGUMENT },
-        { "m=1", "family", TS_STATUS_INVALID_ARGUMENT },
-        { "number m", "field=value", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=", "field=value", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 m=2 k=1 dtype=fp32 act=none", "m is given twice", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=1 dtype=fp32", "lacks the field act", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 dtype=fp32 act=none", "lacks the extent k", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=x dtype=fp32 act=none", "extent k is 'x'", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=-1 dtype=fp32 act=none", "extent k", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=99999999999999999999 dtype=fp32 act=none", "extent k", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=1 j=1 dtype=fp32 act=none", "5 fields", TS_STATUS_INVALID_ARGUMENT },
-        { "number m=1 k=1 dtype=bf16 act=none", "dtype=bf16", TS_STATUS_NOT_FOUND },
-        { "number m=1 k=1 dtype=bf16 act=none", "tune --db", TS_STATUS_NOT_FOUND },
-        { "absent m=1", "absent m=1", TS_STATUS_NOT_FOUND },
+        {"", "family", TS_STATUS_INVALID_ARGUMENT},
+        {"m=1", "family", TS_STATUS_INVALID_ARGUMENT},
+        {"number m", "field=value", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=", "field=value", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 m=2 k=1 dtype=fp32 act=none", "m is given twice", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=1 dtype=fp32", "lacks the field act", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 dtype=fp32 act=none", "lacks the extent k", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=x dtype=fp32 act=none", "extent k is 'x'", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=-1 dtype=fp32 act=none", "extent k", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=99999999999999999999 dtype=fp32 act=none", "extent k",
+         TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=1 j=1 dtype=fp32 act=none", "5 fields", TS_STATUS_INVALID_ARGUMENT},
+        {"number m=1 k=1 dtype=bf16 act=none", "dtype=bf16", TS_STATUS_NOT_FOUND},
+        {"number m=1 k=1 dtype=bf16 act=none", "tune --db", TS_STATUS_NOT_FOUND},
+        {"absent m=1", "absent m=1", TS_STATUS_NOT_FOUND},
     };
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1) });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1)});
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const ts_kernel *kernel = NULL;
         ts_err err;
         assert_int_equal(ts_kernel_find(kernels, cases[i].problem, &kernel, &err), cases[i].status);
-        if (!strstr(err.message, cases[i].part)) fail_msg("'%s' says: %s", cases[i].problem, err.message);
+        if (!strstr(err.message, cases[i].part))
+            fail_msg("'%s' says: %s", cases[i].problem, err.message);
         assert_null(kernel);
     }
     const rt_group *group = NULL;
     ts_err err;
-    assert_int_equal(rt_group_find(kernels, "number", "dtype=fp32", &group, &err), TS_STATUS_NOT_FOUND);
+    assert_int_equal(rt_group_find(kernels, "number", "dtype=fp32", &group, &err),
+                     TS_STATUS_NOT_FOUND);
     assert_non_null(strstr(err.message, "tune --db"));
     ts_kernels_close(kernels);
 }
@@ -295,11 +340,13 @@ static void says_what_is_wrong_with_a_problem(void **state) {
 static void another_abi_is_skipped(void **state) {
     (void)state;
     if (!rt_abi_table[0].family) skip();
-    row foreign = { .number = 1, .family = rt_abi_table[0].family, .spec = "a=1", .is_default = true };
+    row foreign = {
+        .number = 1, .family = rt_abi_table[0].family, .spec = "a=1", .is_default = true};
     ts_kernels *kernels = open_rows(&foreign, 1);
     assert_warnings(kernels, 1, rt_abi_table[0].family);
     const rt_group *group = NULL;
-    assert_int_equal(rt_group_find(kernels, foreign.family, "a=1", &group, NULL), TS_STATUS_NOT_FOUND);
+    assert_int_equal(rt_group_find(kernels, foreign.family, "a=1", &group, NULL),
+                     TS_STATUS_NOT_FOUND);
     ts_kernels_close(kernels);
 }
 
@@ -309,9 +356,10 @@ static void *find_often(void *argument) {
     for (int i = 0; i < 200; i++) {
         const ts_kernel *kernel = NULL;
         int32_t out = -1;
-        struct number_args args = { NULL, &out, 1, 1 };
+        struct number_args args = {NULL, &out, 1, 1};
         if (ts_kernel_find(argument, i % 2 ? P(1, 1) : P(64, 64), &kernel, NULL) != TS_STATUS_OK ||
-            ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL) != TS_STATUS_OK || out != (i % 2 ? 1 : 2))
+            ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL) != TS_STATUS_OK ||
+            out != (i % 2 ? 1 : 2))
             return argument;
     }
     return NULL;
@@ -319,9 +367,11 @@ static void *find_often(void *argument) {
 
 static void several_threads_find(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1) }, { .number = 2, .problem = P(64, 64) });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1)},
+                                    {.number = 2, .problem = P(64, 64)});
     pthread_t threads[4];
-    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, find_often, kernels), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, find_often, kernels), 0);
     for (int i = 0; i < 4; i++) {
         void *failed = kernels;
         pthread_join(threads[i], &failed);
@@ -334,9 +384,9 @@ static void several_threads_find(void **state) {
 
 static void refuses_files_that_others_can_write(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1) });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1)});
     ts_kernels_close(kernels);
-    static const mode_t refused[] = { 0664, 0646, 0666, 0620 };
+    static const mode_t refused[] = {0664, 0646, 0666, 0620};
     ts_err err;
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         assert_int_equal(chmod(path, refused[i]), 0);
@@ -364,7 +414,7 @@ static void refuses_files_that_others_can_write(void **state) {
 
 static void searches_in_order(void **state) {
     (void)state;
-    ts_kernels *kernels = OPEN_ROWS({ .number = 1, .problem = P(1, 1) });
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1)});
     ts_kernels_close(kernels);
     ts_err err;
     char home_file[128], home_folder[96];
@@ -374,7 +424,8 @@ static void searches_in_order(void **state) {
 
     snprintf(home_folder, sizeof home_folder, "mkdir -p %s/.local/share/tunesmith", folder);
     snprintf(home_file, sizeof home_file, "%s/.local/share/tunesmith/tunesmith.db", folder);
-    if (access("/usr/share/tunesmith/tunesmith.db", F_OK) && access("/usr/local/share/tunesmith/tunesmith.db", F_OK)) {
+    if (access("/usr/share/tunesmith/tunesmith.db", F_OK) &&
+        access("/usr/local/share/tunesmith/tunesmith.db", F_OK)) {
         assert_int_equal(ts_kernels_open(device, NULL, &kernels, &err), TS_STATUS_NOT_FOUND);
         assert_non_null(strstr(err.message, home_file));
         assert_non_null(strstr(err.message, "/usr/share/tunesmith"));
@@ -390,7 +441,8 @@ static void searches_in_order(void **state) {
     assert_int_equal(setenv("TUNESMITH_DB", home_file, 1), 0);
     assert_int_equal(ts_kernels_open(device, NULL, &kernels, &err), TS_STATUS_OK);
     ts_kernels_close(kernels);
-    assert_int_equal(ts_kernels_open(device, path, &kernels, &err), TS_STATUS_NOT_FOUND); /* explicit comes first */
+    assert_int_equal(ts_kernels_open(device, path, &kernels, &err),
+                     TS_STATUS_NOT_FOUND); /* explicit comes first */
     assert_non_null(strstr(err.message, path));
     ts_kernels_close(NULL);
 

@@ -13,8 +13,8 @@ struct two_args {
     int32_t m, k;
 };
 
-/* Step one counts its blocks into the workspace, which starts cleared; step two copies it out and adds the
- * block's place. Blocks of one launch touch different elements. */
+/* Step one counts its blocks into the workspace, which starts cleared; step two copies it out and
+ * adds the block's place. Blocks of one launch touch different elements. */
 static const char source[] =
     "struct two_args { void *workspace; int32_t *out; int32_t m, k; };\n"
     "KERNEL void count(const struct two_args *a, void *scratch, uint32_t bx, uint32_t by, uint32_t bz) {\n"
@@ -29,11 +29,11 @@ static const char source[] =
     "    (void)scratch;\n"
     "}\n";
 
-#define LAUNCH_HEAD                                                                          \
-    "{\"format\":1,\"kind\":\"cpu\",\"args_bytes\":24,"                                      \
+#define LAUNCH_HEAD                                                                                                      \
+    "{\"format\":1,\"kind\":\"cpu\",\"args_bytes\":24,"                                                                  \
     "\"args\":[{\"name\":\"workspace\",\"type\":\"ptr\",\"offset\":0},{\"name\":\"out\",\"type\":\"ptr\",\"offset\":8}," \
-    "{\"name\":\"m\",\"type\":\"i32\",\"offset\":16},{\"name\":\"k\",\"type\":\"i32\",\"offset\":20}]," \
-    "\"tensors\":[{\"name\":\"out\",\"dtype\":\"int32\",\"direction\":\"out\",\"pitch\":\"\",\"optional\":false}]," \
+    "{\"name\":\"m\",\"type\":\"i32\",\"offset\":16},{\"name\":\"k\",\"type\":\"i32\",\"offset\":20}],"                  \
+    "\"tensors\":[{\"name\":\"out\",\"dtype\":\"int32\",\"direction\":\"out\",\"pitch\":\"\",\"optional\":false}],"      \
     "\"extents\":[\"m\",\"k\"],"
 static const char launch[] = LAUNCH_HEAD
     "\"workspace\":\"m k * 4 *\",\"zero\":[[\"0\",\"m k * 4 *\"]],\"launches\":["
@@ -46,8 +46,10 @@ static ts_kernel *kernel;
 
 static int setup(void **state) {
     (void)state;
-    return ts_device_open("cpu", 3, &device, NULL) != TS_STATUS_OK || !compile_with_prelude(source, &object) ||
-           rt_kernel_create(device, object.data, object.bytes, launch, &kernel, NULL) != TS_STATUS_OK;
+    return ts_device_open("cpu", 3, &device, NULL) != TS_STATUS_OK ||
+           !compile_with_prelude(source, &object) ||
+           rt_kernel_create(device, object.data, object.bytes, launch, &kernel, NULL) !=
+               TS_STATUS_OK;
 }
 
 static int teardown(void **state) {
@@ -65,7 +67,7 @@ enum { M = 37, K = 11 };
 static void runs_every_step(void **state) {
     (void)state;
     static int32_t out[M * K], workspace[M * K];
-    struct two_args args = { workspace, out, M, K };
+    struct two_args args = {workspace, out, M, K};
     assert_int_equal(ts_kernel_workspace_bytes(kernel, &args), sizeof workspace);
     for (int round = 0; round < 50; round++) {
         memset(workspace, 0xff, sizeof workspace);
@@ -78,18 +80,21 @@ static void runs_every_step(void **state) {
 
 static void refuses_bad_arguments(void **state) {
     (void)state;
-    int32_t out[4] = { 7, 7, 7, 7 }, workspace[4];
-    struct two_args args = { workspace, out, 2, 2 };
+    int32_t out[4] = {7, 7, 7, 7}, workspace[4];
+    struct two_args args = {workspace, out, 2, 2};
     ts_err err;
-    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args - 1, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args - 1, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "24"));
     args.m = -1;
-    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "extent m is -1"));
     assert_int_equal(ts_kernel_workspace_bytes(kernel, &args), 0);
     args.m = 2;
     args.workspace = NULL;
-    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(ts_kernel_launch(kernel, NULL, &args, sizeof args, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "workspace is NULL"));
     args.workspace = workspace;
     args.m = 0; /* an empty grid is no error and does nothing */
@@ -102,24 +107,29 @@ static void refuses_bad_parts(void **state) {
     static const struct {
         const char *launch, *part;
     } cases[] = {
-        { LAUNCH_HEAD "\"workspace\":\"0\",\"launches\":[{\"entry\":\"none\",\"grid\":[\"1\",\"1\",\"1\"],"
-                      "\"scratch\":\"0\"}]}", "no function 'none'" },
-        { LAUNCH_HEAD "\"workspace\":\"0\",\"launches\":[]}", "launches" },
-        { "{\"format\":1,\"kind\":\"cuda\",\"args_bytes\":8,\"args\":[],\"extents\":[],\"workspace\":\"0\","
-          "\"launches\":[{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"block\":[\"1\",\"1\",\"1\"],"
-          "\"shared\":\"0\"}]}", "for the GPU" },
-        { "nonsense", "launch data" },
+        {LAUNCH_HEAD
+         "\"workspace\":\"0\",\"launches\":[{\"entry\":\"none\",\"grid\":[\"1\",\"1\",\"1\"],"
+         "\"scratch\":\"0\"}]}",
+         "no function 'none'"},
+        {LAUNCH_HEAD "\"workspace\":\"0\",\"launches\":[]}", "launches"},
+        {"{\"format\":1,\"kind\":\"cuda\",\"args_bytes\":8,\"args\":[],\"extents\":[],\"workspace\":\"0\","
+         "\"launches\":[{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"block\":[\"1\",\"1\",\"1\"],"
+         "\"shared\":\"0\"}]}",
+         "for the GPU"},
+        {"nonsense", "launch data"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ts_kernel *bad = NULL;
         ts_err err;
-        assert_int_equal(rt_kernel_create(device, object.data, object.bytes, cases[i].launch, &bad, &err),
-                         TS_STATUS_CORRUPT);
+        assert_int_equal(
+            rt_kernel_create(device, object.data, object.bytes, cases[i].launch, &bad, &err),
+            TS_STATUS_CORRUPT);
         assert_non_null(strstr(err.message, cases[i].part));
         assert_null(bad);
     }
     ts_kernel *bad = NULL;
-    assert_int_equal(rt_kernel_create(device, object.data, 100, launch, &bad, NULL), TS_STATUS_CORRUPT);
+    assert_int_equal(rt_kernel_create(device, object.data, 100, launch, &bad, NULL),
+                     TS_STATUS_CORRUPT);
 }
 
 /* The last step wants more memory than a block may have, so the first may not have run either. */
@@ -130,11 +140,13 @@ static void evaluates_before_it_runs(void **state) {
         "{\"entry\":\"count\",\"grid\":[\"1\",\"1\",\"1\"],\"scratch\":\"64\"},"
         "{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"scratch\":\"m 1073741824 *\"}]}";
     ts_kernel *late = NULL;
-    assert_int_equal(rt_kernel_create(device, object.data, object.bytes, huge, &late, NULL), TS_STATUS_OK);
+    assert_int_equal(rt_kernel_create(device, object.data, object.bytes, huge, &late, NULL),
+                     TS_STATUS_OK);
     int32_t out = 7, workspace = 5;
-    struct two_args args = { &workspace, &out, 9, 1 };
+    struct two_args args = {&workspace, &out, 9, 1};
     ts_err err;
-    assert_int_equal(ts_kernel_launch(late, NULL, &args, sizeof args, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(ts_kernel_launch(late, NULL, &args, sizeof args, &err),
+                     TS_STATUS_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "scratch"));
     assert_int_equal(workspace, 5);
     rt_kernel_destroy(late);
@@ -143,7 +155,7 @@ static void evaluates_before_it_runs(void **state) {
 static void device_memory_and_clock(void **state) {
     (void)state;
     const rt_device_ops *ops = device->ops;
-    static const size_t sizes[] = { 0, 1, 255, 4096, 9 << 20 };
+    static const size_t sizes[] = {0, 1, 255, 4096, 9 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         unsigned char *memory = NULL, *copy = malloc(sizes[i] + 1);
         assert_non_null(copy);

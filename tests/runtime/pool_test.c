@@ -36,7 +36,7 @@ static void check_once(rt_pool *pool, uint64_t count) {
 
 static void every_item_once(void **state) {
     (void)state;
-    static const uint64_t counts[] = { 0, 1, 2, 3, 31, 32, 33, 257, MAX_ITEMS };
+    static const uint64_t counts[] = {0, 1, 2, 3, 31, 32, 33, 257, MAX_ITEMS};
     for (int threads = 1; threads <= THREADS; threads++) {
         rt_pool *pool = NULL;
         assert_int_equal(rt_pool_create(threads, &pool, NULL), TS_STATUS_OK);
@@ -73,7 +73,8 @@ static void many_tiny_jobs(void **state) {
 static void *run_jobs(void *argument) {
     for (int i = 0; i < 500; i++) {
         _Atomic uint64_t sum = 0;
-        if (rt_pool_run(argument, 50, 64, add_begin, &sum, NULL) != TS_STATUS_OK || sum != 1275) return argument;
+        if (rt_pool_run(argument, 50, 64, add_begin, &sum, NULL) != TS_STATUS_OK || sum != 1275)
+            return argument;
     }
     return NULL;
 }
@@ -83,7 +84,8 @@ static void several_callers(void **state) {
     rt_pool *pool = NULL;
     pthread_t callers[3];
     assert_int_equal(rt_pool_create(2, &pool, NULL), TS_STATUS_OK);
-    for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&callers[i], NULL, run_jobs, pool), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&callers[i], NULL, run_jobs, pool), 0);
     for (int i = 0; i < 3; i++) {
         void *failed = pool;
         pthread_join(callers[i], &failed);
@@ -114,12 +116,13 @@ static void scratch_is_private_and_grows(void **state) {
     rt_pool *pool = NULL;
     assert_int_equal(rt_pool_create(THREADS, &pool, NULL), TS_STATUS_OK);
     for (size_t bytes = 100; bytes < 1000000; bytes *= 7) {
-        scratch_check c = { .pool = pool, .bytes = bytes };
+        scratch_check c = {.pool = pool, .bytes = bytes};
         assert_int_equal(rt_pool_run(pool, 64, bytes, use_scratch, &c, NULL), TS_STATUS_OK);
         assert_int_equal(c.bad, 0);
     }
     ts_err err;
-    assert_int_equal(rt_pool_run(pool, 64, SIZE_MAX / 2, use_scratch, NULL, &err), TS_STATUS_OUT_OF_MEMORY);
+    assert_int_equal(rt_pool_run(pool, 64, SIZE_MAX / 2, use_scratch, NULL, &err),
+                     TS_STATUS_OUT_OF_MEMORY);
     assert_non_null(strstr(err.message, "scratch"));
     rt_pool_destroy(pool);
 }
@@ -131,7 +134,8 @@ static void refuses_impossible_counts(void **state) {
     assert_int_equal(rt_pool_create(1000000, &pool, NULL), TS_STATUS_INVALID_ARGUMENT);
     assert_int_equal(rt_pool_create(0, &pool, NULL), TS_STATUS_OK);
     assert_true(rt_pool_threads(pool) >= 1);
-    assert_int_equal(rt_pool_run(pool, UINT64_MAX, 0, add_begin, NULL, NULL), TS_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(rt_pool_run(pool, UINT64_MAX, 0, add_begin, NULL, NULL),
+                     TS_STATUS_INVALID_ARGUMENT);
     rt_pool_destroy(pool);
 }
 

@@ -143,7 +143,7 @@ class Door(unittest.TestCase):
         launch = self.kernel.launch
         self.fails("the tensor x is missing", launch, y=y, m=4, k=3, factor=1)
         self.fails("argument k is missing", launch, x=x, y=y, m=4, factor=1)
-        self.fails("no argument z", launch, x=x, y=y, z=1, m=4, k=3, factor=1)
+        self.fails("no argument q", launch, x=x, y=y, q=1, m=4, k=3, factor=1)
         self.fails("x does not tell it", launch, x=1 << 20, y=y, m=4, k=3, factor=1)
         self.fails("m=", launch, x=x, y=y, m=1 << 40, k=3, factor=1)
         self.fails("k=", launch, x=x, y=y, m=4, k="3", factor=1)

@@ -1,5 +1,6 @@
-/* The Python door: writes a database with one CPU kernel, then python_check.py uses it through the shared
- * library. Skipped where there is no python3 or no shared library beside this program's build.
+/* The Python door: writes a database with one CPU kernel, then python_check.py uses it through the
+ * shared library. Skipped where there is no python3 or no shared library beside this program's
+ * build.
  */
 #include "compile.h"
 
@@ -13,7 +14,7 @@
 
 static const char source[] =
     "struct scale_args { void *workspace; const float *x; const float *bias; float *y; int64_t x_pitch, y_pitch;\n"
-    "                    int32_t m, k; float factor; };\n"
+    "                    int32_t m, k; float factor; const void *z; int64_t z_pitch; };\n"
     "KERNEL void scale(const struct scale_args *a, void *scratch, uint32_t bx, uint32_t by, uint32_t bz) {\n"
     "    float *rows = a->workspace;\n" /* cleared before: proves that there is a workspace */
     "    for (int i = 0; i < a->k; i++)\n"
@@ -22,12 +23,15 @@ static const char source[] =
     "}\n";
 
 static const char launch[] =
-    "{\"format\":1,\"kind\":\"cpu\",\"args_bytes\":64,\"args\":["
+    "{\"format\":1,\"kind\":\"cpu\",\"args_bytes\":80,\"args\":["
     "{\"name\":\"workspace\",\"type\":\"ptr\",\"offset\":0},{\"name\":\"x\",\"type\":\"ptr\",\"offset\":8},"
     "{\"name\":\"bias\",\"type\":\"ptr\",\"offset\":16},{\"name\":\"y\",\"type\":\"ptr\",\"offset\":24},"
     "{\"name\":\"x_pitch\",\"type\":\"i64\",\"offset\":32},{\"name\":\"y_pitch\",\"type\":\"i64\",\"offset\":40},"
     "{\"name\":\"m\",\"type\":\"i32\",\"offset\":48},{\"name\":\"k\",\"type\":\"i32\",\"offset\":52},"
-    "{\"name\":\"factor\",\"type\":\"f32\",\"offset\":56}],\"tensors\":["
+    "{\"name\":\"factor\",\"type\":\"f32\",\"offset\":56},"
+    /* of a tensor that this specialization does not have */
+    "{\"name\":\"z\",\"type\":\"ptr\",\"offset\":64},{\"name\":\"z_pitch\",\"type\":\"i64\",\"offset\":72}],"
+    "\"tensors\":["
     "{\"name\":\"x\",\"dtype\":\"fp32\",\"direction\":\"in\",\"pitch\":\"x_pitch\",\"optional\":false},"
     "{\"name\":\"bias\",\"dtype\":\"fp32\",\"direction\":\"in\",\"optional\":true},"
     "{\"name\":\"y\",\"dtype\":\"fp32\",\"direction\":\"out\",\"pitch\":\"y_pitch\",\"optional\":false}],"
@@ -37,15 +41,27 @@ static const char launch[] =
 static void write_database(const char *path) {
     ts_device *device = NULL;
     db_writer *writer = NULL;
-    ts_buf blob = { 0 };
+    ts_buf blob = {0};
     int64_t id = 0;
     assert_int_equal(ts_device_open("cpu", 1, &device, NULL), TS_STATUS_OK);
     assert_true(compile_with_prelude(source, &blob));
     const db_kernel kernel = {
-        .family = "scale", .version = "v", .variant = "scale/v", .spec = "dtype=fp32",
-        .target = device->info.target, .abi = "0", .signature = "s", .compiler = "cc", .options = "",
-        .launch = launch, .blob = blob.data, .blob_bytes = blob.bytes, .registers = -1, .spill_bytes = -1,
-        .shared_bytes = -1, .is_default = true,
+        .family = "scale",
+        .version = "v",
+        .variant = "scale/v",
+        .spec = "dtype=fp32",
+        .target = device->info.target,
+        .abi = "0",
+        .signature = "s",
+        .compiler = "cc",
+        .options = "",
+        .launch = launch,
+        .blob = blob.data,
+        .blob_bytes = blob.bytes,
+        .registers = -1,
+        .spill_bytes = -1,
+        .shared_bytes = -1,
+        .is_default = true,
     };
     assert_int_equal(db_writer_open(path, &writer, NULL), TS_STATUS_OK);
     assert_int_equal(db_write_kernel(writer, &kernel, &id, NULL), TS_STATUS_OK);
@@ -87,6 +103,6 @@ static void the_python_module(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_python_module) };
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_python_module)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

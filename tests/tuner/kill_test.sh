@@ -1,0 +1,51 @@
+#!/bin/bash
+# kill -9 at random instants, again and again on one file: no committed result is lost, the file stays sound,
+# and a last undisturbed run ends with the winner.
+. "$(dirname "$0")/lib.sh"
+db=$scratch/killed.db
+kills=${TUNESMITH_TEST_KILLS:-30}
+problem='norm m=16 d=96 kind=rms dtype=fp32 add=0'
+RANDOM=7
+results() { [ -s "$1" ] && query "$1" "SELECT count(*) FROM result" 2>/dev/null || echo 0; }
+
+# How long a run takes here decides when it is killed.
+start=$(date +%s%N)
+check "an undisturbed run" "$tune" --gpu cpu --problem "$problem" --db "$scratch/whole.db" --budget 1m --quiet
+whole_ms=$((($(date +%s%N) - start) / 1000000))
+[ $whole_ms -le 3000 ] || whole_ms=3000
+
+lost=0 unsound=0 last=0
+for ((i = 0; i < kills; i++)); do
+    "$tune" --gpu cpu --problem "$problem" --db "$db" --budget 1m --quiet >/dev/null 2>&1 &
+    pid=$!
+    delay_ms=$((RANDOM % whole_ms))
+    sleep "$((delay_ms / 1000)).$(printf '%03d' $((delay_ms % 1000)))"
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    now=$(results "$db")
+    [ "$now" -ge "$last" ] || lost=$((lost + 1))
+    last=$now
+    [ ! -s "$db" ] || [ "$(query "$db" "PRAGMA integrity_check")" = ok ] || unsound=$((unsound + 1))
+done
+check "no committed result is lost" test $lost = 0
+check "the file stays sound" test $unsound = 0
+check "the killed runs made progress" test "$last" -gt 0
+check "the last run ends well" "$tune" --gpu cpu --problem "$problem" --db "$db" --budget 1m
+check "its results come on top" test "$(results "$db")" -ge "$last"
+check "the winner is final" test "$(query "$db" "SELECT count(*) FROM winner WHERE ci_low_us > 0")" = 1
+check "its kernel is there" test "$(query "$db" "SELECT count(*) FROM winner JOIN kernel ON kernel.id = kernel_id JOIN blob ON blob.id = blob_id")" = 1
+
+# Ctrl-C in the search: an orderly end, exit 1, and the way to go on.
+"$tune" --gpu cpu --problem 'gemm m=24 n=40 k=48 dtype=fp32 out=fp32' --db "$scratch/stopped.db" --budget 1m >/dev/null 2>"$scratch/stopped.err" &
+pid=$!
+for ((i = 0; i < 600; i++)); do
+    [ "$(results "$scratch/stopped.db")" -ge 3 ] && break
+    sleep 0.1
+done
+kill -INT $pid
+wait $pid
+check "Ctrl-C exits 1" test $? = 1
+check "Ctrl-C says how to go on" grep -q "run the same command to go on" "$scratch/stopped.err"
+check "what was measured is stored" test "$(results "$scratch/stopped.db")" -ge 3
+check "every default has its winner" test "$(query "$scratch/stopped.db" "SELECT count(*) FROM winner")" = 1
+finish

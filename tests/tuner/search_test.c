@@ -1,0 +1,144 @@
+/* Strategies on a synthetic space: every point once, reproducible, and local search earns its name. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tuner/numeric.h"
+#include "tuner/search.h"
+
+/* Two versions, five tunables of four values each: 2048 points. */
+enum { VERSIONS = 2, TUNABLES = 5, VALUES = 4, POINTS = VERSIONS * 1024, DIMS = 1 + TUNABLES };
+
+static int32_t coords[POINTS][DIMS];
+static double costs[POINTS];
+static const tuner_space space = {POINTS, DIMS, &coords[0][0]};
+
+/* Tunables interact in pairs and each point has a quirk of its own; one point in ten fails. Cost 1 is best. */
+static void make_space(uint64_t seed) {
+    double least = INFINITY;
+    for (int p = 0; p < POINTS; p++) {
+        int rest = p / VERSIONS;
+        coords[p][0] = p % VERSIONS;
+        costs[p] = 1 + 0.3 * coords[p][0];
+        for (int t = 1; t <= TUNABLES; t++, rest /= VALUES) coords[p][t] = rest % VALUES;
+        for (int t = 1; t <= TUNABLES; t++) {
+            uint64_t pair = (uint64_t)(coords[p][t] * VALUES + coords[p][t % TUNABLES + 1]);
+            costs[p] *= 1 + 0.8 * tuner_random_unit(seed, (uint64_t)t, pair);
+        }
+        costs[p] *= 1 + 0.1 * tuner_random_unit(seed, 50, (uint64_t)p);
+        if (tuner_random_unit(seed, 60, (uint64_t)p) < 0.1) costs[p] = INFINITY;
+        least = fmin(least, costs[p]);
+    }
+    for (int p = 0; p < POINTS; p++) costs[p] /= least;
+}
+
+/* Best time of the space over the best found in `evaluations`, with `ahead` points always under way. */
+static double share_of_best(const char *strategy, int evaluations, uint64_t seed, int ahead) {
+    tuner_search *search = tuner_search_create(tuner_strategy_find(strategy), &space, seed);
+    assert_non_null(search);
+    double best = INFINITY;
+    size_t queue[16], queued = 0;
+    for (int i = 0; i < evaluations; i++) {
+        while (queued < (size_t)ahead && tuner_search_next(search, &queue[queued])) queued++;
+        tuner_search_tell(search, queue[0], costs[queue[0]]);
+        best = fmin(best, costs[queue[0]]);
+        memmove(queue, queue + 1, --queued * sizeof *queue);
+    }
+    tuner_search_free(search);
+    return 1 / best;
+}
+
+static double mean_share(const char *strategy, int evaluations, int ahead) {
+    enum { SEEDS = 60 };
+    double sum = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        make_space(seed / 6);
+        sum += share_of_best(strategy, evaluations, seed, ahead);
+    }
+    return sum / SEEDS;
+}
+
+static void every_strategy_hands_out_every_point_once(void **state) {
+    (void)state;
+    make_space(1);
+    for (const tuner_strategy *s = tuner_strategies; s->name; s++) {
+        static bool seen[POINTS];
+        memset(seen, 0, sizeof seen);
+        tuner_search *search = tuner_search_create(s, &space, 3);
+        size_t point, count = 0;
+        tuner_search_claim(search, 7); /* tried by other means */
+        tuner_search_tell(search, 7, costs[7]);
+        for (; tuner_search_next(search, &point); count++) {
+            assert_true(point < POINTS && !seen[point] && point != 7);
+            seen[point] = true;
+            tuner_search_tell(search, point, costs[point]);
+        }
+        assert_int_equal(count, POINTS - 1);
+        tuner_search_free(search);
+    }
+}
+
+static void the_same_seed_gives_the_same_points(void **state) {
+    (void)state;
+    make_space(2);
+    tuner_search *a = tuner_search_create(tuner_strategy_find("local"), &space, 4);
+    tuner_search *b = tuner_search_create(tuner_strategy_find("local"), &space, 4);
+    tuner_search *c = tuner_search_create(tuner_strategy_find("local"), &space, 5);
+    int different = 0;
+    for (int i = 0; i < 100; i++) {
+        size_t x, y, z;
+        assert_true(tuner_search_next(a, &x) && tuner_search_next(b, &y) && tuner_search_next(c, &z));
+        assert_int_equal(x, y);
+        different += x != z;
+        tuner_search_tell(a, x, costs[x]);
+        tuner_search_tell(b, y, costs[y]);
+        tuner_search_tell(c, z, costs[z]);
+    }
+    assert_true(different > 50);
+    tuner_search_free(a);
+    tuner_search_free(b);
+    tuner_search_free(c);
+}
+
+static void local_search_beats_random(void **state) {
+    (void)state;
+    double random = mean_share("random", 100, 1), local = mean_share("local", 100, 1);
+    print_message("share of the best after 100 of %d: random %.3f, local %.3f\n", POINTS, random, local);
+    assert_true(local > random + 0.1);
+    assert_true(local > 0.9);
+}
+
+static void points_under_way_cost_little(void **state) {
+    (void)state;
+    assert_true(mean_share("local", 100, 8) > mean_share("local", 100, 1) - 0.03);
+}
+
+static void a_small_space_is_taken_whole(void **state) {
+    (void)state;
+    static const int32_t few[3][2] = {{0, 0}, {0, 1}, {1, 0}};
+    const tuner_space small = {3, 2, &few[0][0]};
+    tuner_search *search = tuner_search_create(tuner_strategy_find("auto"), &small, 1);
+    size_t point;
+    int count = 0;
+    while (tuner_search_next(search, &point)) count++;
+    assert_int_equal(count, 3);
+    tuner_search_free(search);
+    assert_null(tuner_strategy_find("none such"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_strategy_hands_out_every_point_once),
+        cmocka_unit_test(the_same_seed_gives_the_same_points),
+        cmocka_unit_test(local_search_beats_random),
+        cmocka_unit_test(points_under_way_cost_little),
+        cmocka_unit_test(a_small_space_is_taken_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
