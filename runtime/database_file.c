@@ -71,8 +71,8 @@ static ts_status check_owner_and_mode(const char *path, const struct stat *info,
     if (info->st_mode & (S_IWGRP | S_IWOTH))
         return ts_fail(
             err, TS_STATUS_UNSUPPORTED,
-            "%.400s can be written by others (mode %03o): CPU kernels are native code; if you trust "
-            "it, run chmod go-w %.400s",
+            "%.400s can be written by others (mode %03o): CPU kernels are native code; if you "
+            "trust it, run chmod go-w %.400s",
             path, (unsigned)(info->st_mode & 0777), path);
     return TS_STATUS_OK;
 }

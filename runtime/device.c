@@ -1,4 +1,9 @@
-/* Device names ("auto", "cpu", "cuda:1") to devices, and the library's few facts about itself. */
+/* Device names to devices, and the library's few facts about itself.
+ *
+ * "auto" decides by what the driver reports, without opening anything: where a GPU is there but
+ * cannot be opened, the caller gets the GPU's error and not a silent CPU. What a device does is in
+ * the table of functions that device_cpu.c and device_cuda.c fill; nothing here asks which it is.
+ */
 #include "device.h"
 
 #include <stdlib.h>

@@ -80,7 +80,8 @@ struct ts_device {
 /* Implementations behind ts_device_open. */
 ts_status rt_cpu_open(int threads, ts_device **out, ts_err *err);
 ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err);
-/* Number of GPUs the driver reports; 0 without a driver. Does not create a context. */
+/* Number of GPUs the driver reports; 0 without a driver. Makes no context, but initialises the
+ * driver: a process forked afterwards cannot use it. */
 int rt_cuda_count(void);
 /* Ordinal of the GPU with this UUID ("GPU-" and 32 hex digits with or without dashes, or a prefix
  * that is the only one of its kind). NO_DEVICE lists what is there. */

@@ -24,8 +24,7 @@ static cuda_device *cuda(ts_device *device) { return (cuda_device *)device; }
 
 static CUdeviceptr address(const void *memory) { return (CUdeviceptr)(uintptr_t)memory; }
 
-/* Checks `d->driver->CALL ARGUMENTS` and returns on failure; `object` is what the call was about.
- */
+/* Checks `d->driver->CALL ARGUMENTS` and returns on failure; `object` is the subject. */
 #define CU_TRY(d, call, arguments, object, err) \
     TS_TRY(rt_cuda_check((d)->driver, (d)->driver->call arguments, #call, object, err))
 

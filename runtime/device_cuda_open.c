@@ -1,4 +1,10 @@
-/* Finds GPUs, says what they are, and opens one. Work on an opened device is device_cuda.c's. */
+/* Finds GPUs, says what they are, and opens one. Work on an opened device is device_cuda.c's.
+ *
+ * Counting and finding make no context but do initialise the driver, which a child forked
+ * afterwards cannot use: fork first. Opening retains the primary context, which is shared with
+ * every other user of the driver in this process. Which cubins a chip loads is the table below, and
+ * nowhere else.
+ */
 #include "device_cuda.h"
 
 #include <ctype.h>

@@ -256,7 +256,7 @@ static ts_status protect(const rt_image *image, ts_err *err) {
     if (failed)
         return ts_fail(
             err, TS_STATUS_DEVICE,
-            "the system refuses to make memory executable, which CPU kernels need (SELinux, seccomp?)");
+            "the system refuses executable memory, which CPU kernels need (SELinux, seccomp?)");
     return TS_STATUS_OK;
 }
 

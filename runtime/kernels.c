@@ -97,10 +97,9 @@ static void report_foreign_abis(ts_kernels *kernels) {
                      strcmp(kernel->abi, row->hash) != 0;
         }
         if (count)
-            warn(
-                kernels,
-                "%s: %zu kernels of %s skipped: they take other arguments than this library passes; tune again",
-                kernels->path, count, row->family);
+            warn(kernels,
+                 "%s: %zu kernels of %s skipped: made for other arguments than ours; tune again",
+                 kernels->path, count, row->family);
     }
 }
 

@@ -46,8 +46,8 @@ typedef struct ts_kernel ts_kernel;   /* one loaded kernel; lives as long as its
 
 /* Opens "cpu", "cuda", "cuda:1", "cuda:UUID", or "auto" (GPU 0 if there is a driver and a device,
  * else the CPU). `threads`: CPU workers, 0 for one a core; ignored on a GPU. A GPU is opened
- * through its primary context, so memory of CUDA runtime users (PyTorch) can be passed. NO_DEVICE
- * says what was found. */
+ * through its primary context, so memory of CUDA runtime users (PyTorch) can be passed; calls leave
+ * that context current in their thread. NO_DEVICE says what was found. */
 TS_API ts_status ts_device_open(const char *name, int threads, ts_device **out, ts_err *err);
 TS_API void ts_device_close(ts_device *device); /* NULL is allowed; after everything that uses it */
 /* "NVIDIA H200" or the CPU's model name; borrowed. */

@@ -78,7 +78,7 @@ static ts_status fill(tuner_bench_cache *cache, tuner_bench *bench, const gen_ca
     bench->trials = calloc(count + 1, sizeof *bench->trials);
     bench->rigs = calloc(count + 1, sizeof *bench->rigs);
     if (!bench->trials || !bench->rigs) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials");
-    if (count) TS_TRY(tuner_oracle_find(family, cache->context->oracle_folder, &oracle, err));
+    if (count) TS_TRY(tuner_oracle_find(family, cache->context->scratch, &oracle, err));
     for (size_t i = 0; i < count; i++) TS_TRY(add_trial(cache, bench, &cases[i], oracle, err));
     return TS_STATUS_OK;
 }

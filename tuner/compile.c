@@ -128,7 +128,8 @@ static void answer_job(tuner_reader *request, ts_buf *answer) {
 }
 
 void tuner_compile_serve(int fd, void *context) {
-    (void)context;
+    /* Compilers leave their temporary files there; the tuner removes the folder. */
+    setenv("TMPDIR", context, 1);
     /* A compiler gone wild must not take the machine's memory with it. */
     struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
     setrlimit(RLIMIT_AS, &memory);

@@ -42,7 +42,7 @@ extern const tuner_backend tuner_cc;    /* cc.c */
 /* All options of a target as one line, space-separated: what the database stores. */
 void tuner_compile_options(const gen_target *target, ts_buf *out);
 
-/* Serves compile requests on `fd` (tuner_serve of worker.h; no context). */
+/* Serves compile requests on `fd`; `context` is the folder for temporary files (char *). */
 void tuner_compile_serve(int fd, void *context);
 /* Requests to such a worker, and reading their answers. An unreadable answer is CORRUPT; a compiler
  * that cannot run at all is COMPILE with its message. */

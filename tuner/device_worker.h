@@ -15,8 +15,8 @@
 /* What a worker inherits by fork. */
 typedef struct tuner_device_context {
     gen *g;
-    const char *device;        /* ts_device_open's name: "auto", "cpu", "cuda:1" */
-    const char *oracle_folder; /* oracles built at tune time */
+    const char *device;  /* ts_device_open's name: "auto", "cpu", "cuda:1" */
+    const char *scratch; /* folder for temporary files; holds oracles built at tune time */
     uint64_t seed;
 } tuner_device_context;
 

@@ -24,7 +24,8 @@ void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t 
     lab->jobs = jobs < 1 ? 1 : jobs > TUNER_MAX_JOBS ? TUNER_MAX_JOBS : jobs;
     tuner_worker_init(&lab->workers[0], tuner_device_serve, &lab->device_context);
     for (size_t i = 1; i <= lab->jobs; i++)
-        tuner_worker_init(&lab->workers[i], tuner_compile_serve, NULL);
+        tuner_worker_init(&lab->workers[i], tuner_compile_serve,
+                          (void *)(uintptr_t)lab->device_context.scratch);
 }
 
 void tuner_lab_close(tuner_lab *lab) {

@@ -154,25 +154,34 @@ static void keep_most(int32_t *most, long value) {
     if (value > *most) *most = (int32_t)value;
 }
 
-/* Lines of ptxas -v:  "    0 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads"
- *                     "ptxas info    : Used 40 registers, used 1 barriers, 4096 bytes smem" */
+/* The number that stands before `words` in the line; false if they are not in it. */
+static bool number_before(const char *line, const char *words, long *value) {
+    const char *at = strstr(line, words);
+    if (!at) return false;
+    while (at > line && at[-1] >= '0' && at[-1] <= '9') at--;
+    *value = strtol(at, NULL, 10);
+    return true;
+}
+
+/* What ptxas -v says of each entry, most of all entries:
+ *   ptxas         .     0 bytes stack frame, 8 bytes spill stores, 8 bytes spill loads
+ *   ptxas info    : Used 40 registers, used 1 barriers, 4096 bytes smem, 360 bytes cmem[0] */
 static void parse_log(tuner_compiled *out) {
-    for (const char *line = out->log.data; line && *line; line = strchr(line, '\n')) {
-        if (*line == '\n') line++;
+    for (const char *line = out->log.data; line && *line; line += *line == '\n') {
         size_t length = strcspn(line, "\n");
         char text[512];
         snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1),
                  line);
-        long stack, stores, loads, registers;
-        if (sscanf(text, " %ld bytes stack frame, %ld bytes spill stores, %ld bytes spill loads",
-                   &stack, &stores, &loads) == 3)
+        long stores = 0, loads = 0, registers = 0, shared = 0;
+        if (number_before(text, " bytes spill stores", &stores) &&
+            number_before(text, " bytes spill loads", &loads))
             keep_most(&out->spill_bytes, stores + loads);
-        const char *used = strstr(text, "Used ");
-        if (!used || sscanf(used, "Used %ld registers", &registers) != 1) continue;
-        keep_most(&out->registers, registers);
-        const char *shared = strstr(used, " bytes smem");
-        while (shared && shared > used && shared[-1] >= '0' && shared[-1] <= '9') shared--;
-        keep_most(&out->shared_bytes, shared ? strtol(shared, NULL, 10) : 0);
+        if (number_before(text, " registers", &registers)) {
+            number_before(text, " bytes smem", &shared);
+            keep_most(&out->registers, registers);
+            keep_most(&out->shared_bytes, shared);
+        }
+        line += length;
     }
 }
 

@@ -4,13 +4,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void exec_child(const char *const *argv, int cpu_limit_s, int output) {
@@ -50,21 +54,64 @@ ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *ou
     return TS_STATUS_OK;
 }
 
-ts_status tuner_scratch_make(char path[256], ts_err *err) {
+/* ---- scratch folders ---- */
+
+static const char prefix[] = "tunesmith-";
+/* A folder this young may belong to a run that has not locked it yet. */
+enum { STALE_AFTER_S = 60 };
+
+static const char *scratch_base(void) {
     const char *base = getenv("TMPDIR");
-    if (!base || !*base || strlen(base) > 180) base = "/tmp";
-    snprintf(path, 256, "%s/tunesmith-XXXXXX", base);
-    if (!mkdtemp(path))
-        return ts_fail(err, TS_STATUS_IO, "cannot make a scratch folder in %s: %s", base,
-                       strerror(errno));
-    return TS_STATUS_OK;
+    return base && *base && strlen(base) <= 180 ? base : "/tmp";
+}
+
+ts_status tuner_scratch_make(char path[256], ts_err *err) {
+    snprintf(path, 256, "%s/%sXXXXXX", scratch_base(), prefix);
+    if (mkdtemp(path)) return TS_STATUS_OK;
+    return ts_fail(err, TS_STATUS_IO, "cannot make a scratch folder %s: %s", path, strerror(errno));
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *place) {
+    (void)info, (void)type, (void)place;
+    remove(path);
+    return 0;
 }
 
 void tuner_scratch_remove(const char *path) {
-    DIR *folder = opendir(path);
-    if (!folder) return;
-    for (struct dirent *entry; (entry = readdir(folder));)
-        unlinkat(dirfd(folder), entry->d_name, 0);
-    closedir(folder);
-    rmdir(path);
+    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Ours, old enough, and nobody holds its lock. */
+static bool is_stale(const char *path) {
+    struct stat info;
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return false;
+    bool stale = fstat(folder, &info) == 0 && info.st_uid == getuid() &&
+                 info.st_mtime + STALE_AFTER_S < time(NULL) &&
+                 flock(folder, LOCK_EX | LOCK_NB) == 0;
+    close(folder);
+    return stale;
+}
+
+static void sweep(void) {
+    DIR *base = opendir(scratch_base());
+    if (!base) return;
+    for (struct dirent *entry; (entry = readdir(base));) {
+        char path[512];
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", scratch_base(), entry->d_name);
+        if (is_stale(path)) tuner_scratch_remove(path);
+    }
+    closedir(base);
+}
+
+ts_status tuner_scratch_make_locked(char path[256], int *lock, ts_err *err) {
+    sweep();
+    TS_TRY(tuner_scratch_make(path, err));
+    *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock >= 0 && flock(*lock, LOCK_EX | LOCK_NB) == 0) return TS_STATUS_OK;
+    if (*lock >= 0) close(*lock);
+    *lock = -1;
+    tuner_scratch_remove(path);
+    return ts_fail(err, TS_STATUS_IO, "cannot lock the scratch folder %s", path);
 }

@@ -10,9 +10,14 @@
 ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *output, int *code,
                             ts_err *err);
 
-/* Makes a private directory below TMPDIR (or /tmp), path of at most 200 characters into `path`. */
+/* Makes a private folder below TMPDIR (or /tmp), path of at most 200 characters into `path`. */
 ts_status tuner_scratch_make(char path[256], ts_err *err);
-/* Removes it and the plain files in it. */
+/* Removes it with all that is in it. */
 void tuner_scratch_remove(const char *path);
+
+/* The same, locked for as long as this process or one that it forks lives. What runs that were
+ * killed have left behind, their lock being gone, is removed first. *lock is closed by the caller.
+ */
+ts_status tuner_scratch_make_locked(char path[256], int *lock, ts_err *err);
 
 #endif

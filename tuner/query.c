@@ -124,8 +124,8 @@ static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) 
     return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
 }
 
-/* The user's words in canonical form, so that fields may be given in any order; as they are where the family
- * is not a built-in one. */
+/* The user's words in canonical form, so that fields may be given in any order; as they are where
+ * the family is not a built-in one. */
 static void canonical(const char *words, ts_buf *out) {
     const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
     gen *g = NULL;

@@ -38,8 +38,13 @@ static ts_status name_device(tuner_session *s, ts_err *err) {
 static ts_status look_for_device(tuner_session *s, ts_err *err) {
     ts_err why = {0};
     ts_status status = tuner_lab_facts(&s->lab, &s->facts, &why);
-    s->any_device = status == TS_STATUS_OK;
     if (status == TS_STATUS_CANCELLED) return ts_fail(err, status, "%s", why.message);
+    if (status != TS_STATUS_OK && s->target) { /* no GPU: what else is here? */
+        snprintf(s->device_name, sizeof s->device_name, "cpu");
+        tuner_worker_stop(&s->lab.workers[0]); /* it was forked with the other name */
+        status = tuner_lab_facts(&s->lab, &s->facts, NULL);
+    }
+    s->any_device = status == TS_STATUS_OK;
     if (!s->target) { /* auto, cpu: the device says what it is */
         if (status != TS_STATUS_OK) return ts_fail(err, TS_STATUS_NO_DEVICE, "%s", why.message);
         TS_TRY(find_target(s, s->facts.info.target, err));
@@ -72,9 +77,9 @@ static ts_status build_oracles(tuner_session *s, ts_err *err) {
 
 ts_status tuner_session_open(tuner_session *s, const tuner_options *options, const char *list,
                              const volatile sig_atomic_t *interrupted, ts_err *err) {
-    *s = (tuner_session){.options = options};
+    *s = (tuner_session){.options = options, .scratch_lock = -1};
     TS_TRY(gen_open(options->template_dirs, &s->g, err));
-    TS_TRY(tuner_scratch_make(s->scratch, err));
+    TS_TRY(tuner_scratch_make_locked(s->scratch, &s->scratch_lock, err));
     TS_TRY(name_device(s, err));
     tuner_device_context context = {s->g, s->device_name, s->scratch, options->seed};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -90,5 +95,6 @@ void tuner_session_close(tuner_session *s) {
     tuner_lab_close(&s->lab);
     tuner_selection_free(&s->selection);
     if (s->scratch[0]) tuner_scratch_remove(s->scratch);
+    if (s->scratch_lock >= 0) close(s->scratch_lock);
     gen_close(s->g);
 }

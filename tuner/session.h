@@ -10,6 +10,7 @@ typedef struct tuner_session {
     const tuner_options *options;
     gen *g;
     tuner_lab lab;
+    int scratch_lock;
     char scratch[256];    /* oracles built at tune time */
     char device_name[96]; /* as ts_device_open takes it */
     const gen_target *target;

@@ -63,10 +63,18 @@ function G.broken_rule(family, version, indices, spec, target)
   end
 end
 
+-- Whether a version is for this specialization at all: its constraints that name no tunable hold.
+local function applies(family, version, scope)
+  for _, constraint in ipairs(constraints_by_depth(family, version)[0]) do
+    if not G.holds(constraint.text, scope, constraint.where) then return false end
+  end
+  return true
+end
+
 -- The default variant: version index and tunable indices; nil if no version has one here.
 function G.default_variant(family, spec, target)
   for number, version in ipairs(family.versions) do
-    if version.default and usable(version, target) then
+    if version.default and usable(version, target) and applies(family, version, G.scope(target, spec)) then
       local scope, indices = G.scope(target, spec), {}
       for i, tunable in ipairs(version.tunables) do
         local where = where_of(family, version, "default." .. tunable.name)

@@ -28,20 +28,11 @@ return {
   },
   cap = 300,
   versions = {
-    { name = "tiled", file = "1_tiled.cu.in", kind = "cuda", needs = {},
-      tunables = { { "bm", { 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "bk", { 8, 16 } }, { "tm", { 4, 8 } }, { "tn", { 4, 8 } } },
-      default = { bm = 64, bn = 64, bk = 16, tm = 4, tn = 4 },
-      constraints = {
-        "bm * bn >= 64 * tm * tn and bm * bn <= 256 * tm * tn",     -- threads
-        "dtype == 'fp32' or bm == 64 and bn == 64 and bk == 16",    -- for 16-bit types a reference, not a contender
-      },
-      workspace = "0",
-      launches = { { entry = "gemm_tiled", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
-                     block = { "bm * bn // (tm * tn)", "1", "1" }, shared = "0" } } },
-
+    -- First, so that its default is the one wherever tensor cores take the types; tiled is everybody else's.
     { name = "mma", file = "2_mma.cu.in", kind = "cuda", needs = { "ldmatrix" },
       tunables = { { "bm", { 16, 32, 64, 128, 256 } }, { "bn", { 32, 64, 128, 256 } }, { "warps_m", { 1, 2, 4 } },
                    { "warps_n", { 1, 2, 4 } }, { "bk", { 32, 64 } }, { "stages", { 2, 3, 4 } } },
+      default = { bm = 64, bn = 64, warps_m = 2, warps_n = 2, bk = 32, stages = 4 },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16' and has('mma_m16n8k16')",
         "bm >= 16 * warps_m",
@@ -57,6 +48,17 @@ return {
       launches = { { entry = "gemm_mma", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
                      block = { "32 * warps_m * warps_n", "1", "1" },
                      shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)" } } },
+
+    { name = "tiled", file = "1_tiled.cu.in", kind = "cuda", needs = {},
+      tunables = { { "bm", { 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "bk", { 8, 16 } }, { "tm", { 4, 8 } }, { "tn", { 4, 8 } } },
+      default = { bm = 64, bn = 64, bk = 16, tm = 4, tn = 4 },
+      constraints = {
+        "bm * bn >= 64 * tm * tn and bm * bn <= 256 * tm * tn",     -- threads
+        "dtype == 'fp32' or bm == 64 and bn == 64 and bk == 16",    -- for 16-bit types a reference, not a contender
+      },
+      workspace = "0",
+      launches = { { entry = "gemm_tiled", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
+                     block = { "bm * bn // (tm * tn)", "1", "1" }, shared = "0" } } },
 
     -- The smaller tiles only: with large ones there is nothing left to split for.
     { name = "mma_split_k", file = "3_mma_split_k.cu.in", kind = "cuda", needs = { "ldmatrix" },

@@ -29,8 +29,9 @@ return {
     bytes = "2*bytes(dtype)*head_dim*b*(lq*hq + lk*hkv)",
   },
   tolerance = {
-    -- A score of magnitude 300 (the verify list has them) is rounded by 2e-5, and so is its exponential, relatively.
-    fp32 = { rtol = 1e-4, atol = 5e-5, norm = 3e-5 },
+    -- The verify list has scores of magnitude 500: rounded to fp32 they are off by 3e-5 and their sums by a few times
+    -- that, which is then the relative error of the exponential.
+    fp32 = { rtol = 1e-4, atol = 2e-4, norm = 3e-5 },
     bf16 = { rtol = 1e-2, atol = 1.5e-2, norm = 6e-3 },
     fp16 = { rtol = 2e-3, atol = 3e-3, norm = 1e-3 },
   },
@@ -52,15 +53,20 @@ return {
                    { "q_regs", { 0, 1 } }, { "lazy", { 0, 8 } } },
       constraints = {
         'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
-        "stages == 1 or has(\"cp_async\")",
+        'stages == 1 or has("cp_async")',
+        -- Registers: two tiles a warp spill beyond these (measured with ptxas 13.0 on every target).
+        "tiles == 1 or keys <= 64",
+        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1 and keys == 32",
+        "tiles == 1 or head_dim ~= 64 or keys == 32 or q_regs == 0 or stages == 1",
+        "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys) <= shared_block_bytes",
       },
       workspace = "0",
       launches = { { entry = "sdpa_flash", grid = { "b * hq * ceil_div(lq, 16 * tiles * warps)", "1", "1" },
                      block = { "32 * warps", "1", "1" },
                      shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)" } } },
     { name = "tiles", file = "1_tiles.c.in", kind = "cpu", needs = {},
-      tunables = { { "rows", { 8, 16, 32 } }, { "keys", { 32, 64, 128 } } },
-      default = { rows = 16, keys = 64 },
+      tunables = { { "rows", { 8, 16, 32, 64 } }, { "keys", { 32, 64, 128 } } },
+      default = { rows = 32, keys = 64 },
       workspace = "0",
       launches = { { entry = "sdpa_tiles", grid = { "b * hq * ceil_div(lq, rows)", "1", "1" },
                      scratch = "4 * (2 * rows * head_dim + 2 * keys * head_dim + rows * keys + 2 * rows)" } } },

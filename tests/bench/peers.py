@@ -179,15 +179,10 @@ SUITE = [
 
 def measure(row, kernels, copy, rate):
     kernel = kernels.find(row.problem)
-    workspace = None
-    structs = []
-    for args, _, _ in row.sets:
-        struct = kernel.args(**args)
-        workspace = workspace if workspace is not None else torch.empty(
-            kernel.workspace_bytes(struct) + 256, device="cuda", dtype=torch.uint8)
-        struct.workspace = workspace.data_ptr()
-        structs.append(struct)
-    ours = [lambda s=struct: kernel.run(s, torch.cuda.current_stream().cuda_stream) for struct in structs]
+    scalars = {name: value for name, value in row.sets[0][0].items() if isinstance(value, (int, float))}
+    workspace = torch.empty(kernel.workspace_bytes(**scalars) + 256, device="cuda", dtype=torch.uint8)
+    prepared = [kernel.prepare(workspace=workspace.data_ptr(), **args) for args, _, _ in row.sets]
+    ours = [lambda c=call: c.launch(torch.cuda.current_stream()) for call in prepared]
     ours[0]()
     torch.cuda.synchronize()
     args, inputs, out = row.sets[0]

@@ -1,4 +1,5 @@
-/* Strategies on a synthetic space: every point once, reproducible, and local search earns its name. */
+/* Strategies on a synthetic space: every point once, reproducible, and local search earns its name.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@ static int32_t coords[POINTS][DIMS];
 static double costs[POINTS];
 static const tuner_space space = {POINTS, DIMS, &coords[0][0]};
 
-/* Tunables interact in pairs and each point has a quirk of its own; one point in ten fails. Cost 1 is best. */
+/* Tunables interact in pairs and each point has a quirk of its own; one point in ten fails. Cost 1
+ * is best. */
 static void make_space(uint64_t seed) {
     double least = INFINITY;
     for (int p = 0; p < POINTS; p++) {
@@ -38,7 +40,8 @@ static void make_space(uint64_t seed) {
     for (int p = 0; p < POINTS; p++) costs[p] /= least;
 }
 
-/* Best time of the space over the best found in `evaluations`, with `ahead` points always under way. */
+/* Best time of the space over the best found in `evaluations`, with `ahead` points always under
+ * way. */
 static double share_of_best(const char *strategy, int evaluations, uint64_t seed, int ahead) {
     tuner_search *search = tuner_search_create(tuner_strategy_find(strategy), &space, seed);
     assert_non_null(search);
@@ -93,7 +96,8 @@ static void the_same_seed_gives_the_same_points(void **state) {
     int different = 0;
     for (int i = 0; i < 100; i++) {
         size_t x, y, z;
-        assert_true(tuner_search_next(a, &x) && tuner_search_next(b, &y) && tuner_search_next(c, &z));
+        assert_true(tuner_search_next(a, &x) && tuner_search_next(b, &y) &&
+                    tuner_search_next(c, &z));
         assert_int_equal(x, y);
         different += x != z;
         tuner_search_tell(a, x, costs[x]);
@@ -109,7 +113,8 @@ static void the_same_seed_gives_the_same_points(void **state) {
 static void local_search_beats_random(void **state) {
     (void)state;
     double random = mean_share("random", 100, 1), local = mean_share("local", 100, 1);
-    print_message("share of the best after 100 of %d: random %.3f, local %.3f\n", POINTS, random, local);
+    print_message("share of the best after 100 of %d: random %.3f, local %.3f\n", POINTS, random,
+                  local);
     assert_true(local > random + 0.1);
     assert_true(local > 0.9);
 }

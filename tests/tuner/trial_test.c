@@ -1,4 +1,5 @@
-/* The verifier's host half: what must be caught is seeded into the bytes that a right kernel would leave. */
+/* The verifier's host half: what must be caught is seeded into the bytes that a right kernel would
+ * leave. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,9 @@ static void partial_oracle(const void *slots, int64_t lane) {
     if (lane == 2) p->out[2 * p->d + 5] = NAN;
 }
 
-static void whole_oracle(const void *slots, int64_t lane) { norm_ref(slots, lane); }
+static void whole_oracle(const void *slots, int64_t lane) {
+    norm_ref(slots, lane);
+}
 
 static size_t find_tensor(const tuner_trial *trial, const char *name) {
     size_t i = 0;
@@ -33,13 +36,16 @@ static size_t find_tensor(const tuner_trial *trial, const char *name) {
     return i;
 }
 
-static tuner_trial *make_trial(const char *problem, gen_oracle oracle, double max_flops, const char *alias) {
+static tuner_trial *make_trial(const char *problem, gen_oracle oracle, double max_flops,
+                               const char *alias) {
     gen_case test = {.pad = PAD, .init = "", .omit = "", .alias = alias, .note = ""};
-    tuner_trial_options options = {.oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
+    tuner_trial_options options = {
+        .oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
     tuner_trial *trial = NULL;
     ts_err err = {0};
     assert_int_equal(gen_problem_parse(templates, problem, &test.problem, &err), TS_STATUS_OK);
-    if (tuner_trial_create(templates, &test, &options, &trial, &err) != TS_STATUS_OK) fail_msg("%s", err.message);
+    if (tuner_trial_create(templates, &test, &options, &trial, &err) != TS_STATUS_OK)
+        fail_msg("%s", err.message);
     return trial;
 }
 
@@ -56,18 +62,22 @@ static unsigned char *right_result(const tuner_trial *trial) {
             int64_t element = trial->expect[i].index ? trial->expect[i].index[e] : e;
             int64_t at = element / t->cols * t->pitch + element % t->cols;
             if (!tuner_is_unwritten(trial->expect[i].value[e]))
-                tuner_store_element(t->dtype, after + trial->offset[i], at, trial->expect[i].value[e]);
+                tuner_store_element(t->dtype, after + trial->offset[i], at,
+                                    trial->expect[i].value[e]);
         }
     }
     return after;
 }
 
-static float *element_of(const tuner_trial *trial, unsigned char *after, const char *tensor, int64_t row, int64_t col) {
+static float *element_of(const tuner_trial *trial, unsigned char *after, const char *tensor,
+                         int64_t row, int64_t col) {
     size_t i = find_tensor(trial, tensor);
-    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch + col;
+    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch +
+           col;
 }
 
-static void expect_verdict(const tuner_trial *trial, unsigned char *after, const char *message_part) {
+static void expect_verdict(const tuner_trial *trial, unsigned char *after,
+                           const char *message_part) {
     ts_buf message = {0};
     double error = 0;
     bool right = tuner_trial_check(trial, after, 0, &message, &error);
@@ -76,7 +86,8 @@ static void expect_verdict(const tuner_trial *trial, unsigned char *after, const
         assert_true(error < 1e-7);
     } else {
         assert_false(right);
-        if (!strstr(message.data, message_part)) fail_msg("\"%s\" lacks \"%s\"", message.data, message_part);
+        if (!strstr(message.data, message_part))
+            fail_msg("\"%s\" lacks \"%s\"", message.data, message_part);
     }
     ts_buf_free(&message);
 }
@@ -91,7 +102,12 @@ static void right_output_passes(void **state) {
 }
 
 /* Each writes one value where it must not, or leaves one out. */
-static const struct { const char *tensor; int64_t row, col; float add; const char *message; } faults[] = {
+static const struct {
+    const char *tensor;
+    int64_t row, col;
+    float add;
+    const char *message;
+} faults[] = {
     {"out", 3, 20, 0.01f, "out[3,20] differs"},
     {"out", 0, 0, NAN, "out[0,0] differs"},
     {"x", 6, 32, 0.01f, "x[6,32] differs"},
@@ -168,7 +184,8 @@ static void small_errors_everywhere_break_the_norm(void **state) {
 static void sampled_lanes_check_only_what_they_wrote(void **state) {
     (void)state;
     /* 5 of 40 rows: 40 * 33 * 5 flops in all */
-    tuner_trial *trial = make_trial("norm m=40 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 40 * 33 * 5 / 8.0, "");
+    tuner_trial *trial =
+        make_trial("norm m=40 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 40 * 33 * 5 / 8.0, "");
     size_t out = find_tensor(trial, "out"), x = find_tensor(trial, "x");
     assert_int_equal(trial->expect[out].count, 5 * COLS);
     assert_int_equal(trial->expect[x].count, 5 * COLS);
@@ -184,7 +201,8 @@ static void sampled_lanes_check_only_what_they_wrote(void **state) {
 
 static void shared_memory_is_one_region(void **state) {
     (void)state;
-    tuner_trial *trial = make_trial("norm m=7 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 0, "out=delta");
+    tuner_trial *trial =
+        make_trial("norm m=7 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 0, "out=delta");
     size_t out = find_tensor(trial, "out"), delta = find_tensor(trial, "delta");
     assert_int_equal(trial->offset[out], trial->offset[delta]);
     assert_true(trial->offset[delta] >= trial->writable_at);
@@ -247,8 +265,13 @@ static void drawn_numbers_have_their_moments(void **state) {
     (void)state;
     enum { COUNT = 40000 };
     static float data[COUNT];
-    gen_tensor t = {.dtype = GEN_FP32, .rows = 1, .cols = COUNT, .pitch = COUNT, .init = GEN_INIT_NORMAL,
-                    .init_a = 3, .init_b = 0.5};
+    gen_tensor t = {.dtype = GEN_FP32,
+                    .rows = 1,
+                    .cols = COUNT,
+                    .pitch = COUNT,
+                    .init = GEN_INIT_NORMAL,
+                    .init_a = 3,
+                    .init_b = 0.5};
     tuner_fill_tensor(&t, 1, 0, data);
     double sum = 0, squares = 0;
     for (int i = 0; i < COUNT; i++) sum += (double)data[i];
@@ -256,7 +279,12 @@ static void drawn_numbers_have_their_moments(void **state) {
     assert_true(fabs(sum / COUNT - 3) < 0.01);
     assert_true(fabs(sqrt(squares / COUNT) - 0.5) < 0.01);
     static int32_t offsets[COUNT];
-    t = (gen_tensor){.dtype = GEN_INT32, .rows = 1, .cols = COUNT, .pitch = COUNT, .init = GEN_INIT_OFFSETS, .init_a = 4};
+    t = (gen_tensor){.dtype = GEN_INT32,
+                     .rows = 1,
+                     .cols = COUNT,
+                     .pitch = COUNT,
+                     .init = GEN_INIT_OFFSETS,
+                     .init_a = 4};
     tuner_fill_tensor(&t, 1, 0, offsets);
     int empty = 0;
     assert_int_equal(offsets[0], 0);

@@ -40,7 +40,8 @@ static void send_request(tuner_worker *worker, uint64_t ask, const char *text, d
     ts_err err = {0};
     tuner_put_u64(&request, ask);
     tuner_put_text(&request, text);
-    if (tuner_worker_send(worker, &request, timeout_s, worker, &err) != TS_STATUS_OK) fail_msg("%s", err.message);
+    if (tuner_worker_send(worker, &request, timeout_s, worker, &err) != TS_STATUS_OK)
+        fail_msg("%s", err.message);
     ts_buf_free(&request);
 }
 
@@ -75,7 +76,8 @@ static void answers_come_back(void **state) {
     assert_int_equal(worker.pid, 0);
 }
 
-static void expect_loss(tuner_worker *worker, uint64_t ask, double timeout_s, tuner_outcome outcome, const char *detail) {
+static void expect_loss(tuner_worker *worker, uint64_t ask, double timeout_s, tuner_outcome outcome,
+                        const char *detail) {
     tuner_reply reply = {0};
     send_request(worker, ask, "", timeout_s);
     while (!tuner_workers_wait(worker, 1, 1000, &reply)) assert_true(worker->busy);
@@ -156,7 +158,8 @@ static void workers_die_with_their_parent(void **state) {
         char path[64], text[256] = "";
         snprintf(path, sizeof path, "/proc/%d/stat", (int)grandchild);
         ts_buf stat = {0};
-        if (ts_file_read(path, &stat, NULL) == TS_STATUS_OK) snprintf(text, sizeof text, "%s", stat.data);
+        if (ts_file_read(path, &stat, NULL) == TS_STATUS_OK)
+            snprintf(text, sizeof text, "%s", stat.data);
         ts_buf_free(&stat);
         if (!strstr(text, ") Z ")) fail_msg("the worker lives on: %s", text);
     }
