@@ -56,6 +56,7 @@ static ts_status describe(tuner_compiler *out, ts_err *err) {
                          result.log.data ? result.log.data : "");
     if (status == TS_STATUS_OK)
         snprintf(out->name, sizeof out->name, "%s %d.%d.%d", name, major, minor, patch);
+    out->driver_min = 0;
     tuner_compiled_free(&result);
     return status;
 }

@@ -67,10 +67,14 @@ static ts_status line_up(tuner_campaign *campaign, final *f, ts_err *err) {
 
 /* Kernels of an earlier run are not in memory: compile what is missing. */
 static ts_status compile_runners(tuner_campaign *campaign, final *f, ts_err *err) {
+    tuner_lab *lab = &campaign->session->lab;
     tuner_candidate *done = NULL;
-    for (size_t i = 0; i < f->count; i++) tuner_lab_submit(&campaign->session->lab, f->runners[i]);
-    do TS_TRY(tuner_lab_next(&campaign->session->lab, &done, err));
+    ts_status status = TS_STATUS_OK;
+    for (size_t i = 0; i < f->count; i++) tuner_lab_submit(lab, f->runners[i]);
+    do status = tuner_lab_next(lab, &done, err);
     while (done);
+    lab->queued = 0; /* after an interruption: the runners are not the lab's to free */
+    if (status != TS_STATUS_OK || *campaign->interrupted) return status;
     size_t kept = 1;
     for (size_t i = 1; i < f->count; i++) {
         if (strcmp(f->runners[i]->result.status, "ok") != 0) {

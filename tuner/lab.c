@@ -30,6 +30,7 @@ void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t 
 
 void tuner_lab_close(tuner_lab *lab) {
     for (size_t i = 0; i <= lab->jobs; i++) tuner_worker_stop(&lab->workers[i]);
+    for (size_t i = 0; i < lab->queued; i++) tuner_candidate_free(lab->queue[i]);
     for (size_t i = 0; i < lab->built_count; i++) {
         tuner_built *built = lab->built[i];
         ts_buf_free(&built->source);

@@ -80,6 +80,7 @@ typedef struct tuner_lab {
  * borrowed. */
 void tuner_lab_init(tuner_lab *lab, const tuner_device_context *context, size_t jobs,
                     double run_timeout_s, const volatile sig_atomic_t *interrupted);
+/* Ends the workers; frees what is still queued. */
 void tuner_lab_close(tuner_lab *lab);
 
 /* ---- questions, answered at once (lab_ask.c) ---- */

@@ -11,21 +11,22 @@ static const char tune_help[] =
     "tune [options]          tunes kernels for this machine and stores the winners in a database\n"
     "\n"
     "What to tune (default: the model shapes of every family; all may be repeated)\n"
-    "  --model DIR           everything that a Hugging Face model directory needs (reads config.json)\n"
+    "  --model DIR           all that a Hugging Face model directory needs (reads config.json)\n"
     "  --family NAME         the model shapes of one family\n"
     "  --problem 'SPEC'      one problem: \"norm m=64 d=256 kind=rms dtype=fp32\"\n"
     "  --dtype LIST          only these dtypes: fp32,bf16,fp16\n"
     "  --templates DIR       families and targets besides the built-in ones\n"
     "  --templates-root DIR  instead of the built-in ones\n"
     "For what\n"
-    "  --gpu auto|cpu|TARGET auto: GPU 0, else the CPU; a target such as sm_86 needs no such device, but then\n"
-    "                        stores only predictions\n"
+    "  --gpu auto|cpu|TARGET auto: GPU 0, else the CPU. A target such as sm_86 needs no such\n"
+    "                        device, but then only predictions are stored\n"
     "  --device N|UUID       which GPU (default 0)\n"
     "  --require-device      exit 3 if the target is not here\n"
     "How\n"
-    "  --db FILE             default: TUNESMITH_DB, else tunesmith/tunesmith.db in the user's data directory\n"
+    "  --db FILE             default: TUNESMITH_DB, else tunesmith/tunesmith.db in the user's\n"
+    "                        data directory\n"
     "  --budget TIME         for the search, after every default is stored: 90s, 3m (default), 1h\n"
-    "  --timeout TIME        for one candidate on the device (default 40s); a slower one is given up\n"
+    "  --timeout TIME        for one candidate on the device (default 40s), then it is given up\n"
     "  --strategy NAME       auto, exhaustive, random, local\n"
     "  --seed N              of inputs and strategies (default 1)\n"
     "  --jobs N              compilers at a time (default: one a core)\n"
@@ -39,20 +40,21 @@ static const char tune_help[] =
     "Exit codes: 0 ok, 1 something failed, 2 usage, 3 no such device\n";
 
 static const char check_help[] =
-    "tune check [options]    compiles variants and checks them against the fp64 oracle; stores nothing\n"
+    "tune check [options]    checks variants against the fp64 oracle; stores nothing\n"
     "\n"
-    "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root, --jobs, --seed,\n"
-    "  --timeout, --require-device, --quiet   as for tune; without a selection: the smoke cases of every family\n"
-    "  --sample N            each version's first variant and N others, drawn by --seed (default: all)\n"
+    "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
+    "  --jobs, --seed, --timeout, --require-device, --quiet\n"
+    "                        as for tune; without a selection: the smoke cases of every family\n"
+    "  --sample N            each version's first variant and N others, by --seed (default: all)\n"
     "  --compile-only        do not run them\n"
     "\n"
-    "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any failed\n";
+    "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any\n";
 
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
     "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
 static const char export_help[] =
-    "tune export [--db FILE] [--out PATH]  the winners as text, one file a device in a folder (db/winners)\n";
+    "tune export [--db FILE] [--out PATH]  the winners as text, one file a device\n";
 
 static const struct command {
     const char *name;

@@ -106,8 +106,8 @@ void tuner_report_table(const db_winner *winners, size_t count, double copy_gbyt
     }
     if (copy_gbytes > 0)
         printf(
-            "copy limit: %.1f GB/s read plus written, measured on this device by a plain copy; above 100 %% the\n"
-            "data came from a cache, far below it the arithmetic decides\n",
+            "copy limit: %.1f GB/s read plus written, measured on this device by a plain copy;\n"
+            "above 100 %% the data came from a cache, far below it the arithmetic decides\n",
             copy_gbytes);
     fflush(stdout);
 }

@@ -10,7 +10,7 @@
 
 /* ---- notices ---- */
 
-static void say_device(tuner_campaign *campaign) {
+static void say_device(tuner_campaign *campaign, const char *path) {
     const tuner_session *s = campaign->session;
     tuner_progress *progress = &campaign->progress;
     const char *target = gen_target_name(s->target);
@@ -25,9 +25,9 @@ static void say_device(tuner_campaign *campaign) {
     else tuner_progress_line(progress, "no %s device here; found: none", target);
     tuner_progress_line(
         progress,
-        "compiling only: defaults are stored as predictions, which work but are not tuned. On the "
-        "target run:\n  tune --gpu %s --db FILE",
-        target);
+        "compiling only: each default is stored as a prediction, which works but is not tuned. On "
+        "the target run the same command:\n  tune --gpu %s --db %s ...",
+        target, path);
 }
 
 static void say_nothing_new(tuner_campaign *campaign, const char *path) {
@@ -95,7 +95,6 @@ static ts_status run_stages(tuner_campaign *campaign, ts_err *err) {
     tuner_session *s = campaign->session;
     TS_TRY(tuner_campaign_cover(campaign, err));
     if (!s->have_device) return TS_STATUS_OK;
-    s->lab.exclusive = gen_target_kind(s->target) == GEN_CPU;
     if (!*campaign->interrupted) TS_TRY(tuner_campaign_hunt(campaign, s->options->budget_s, err));
     if (!*campaign->interrupted) TS_TRY(tuner_campaign_finals(campaign, err));
     return *campaign->interrupted ? tuner_campaign_keep_best(campaign, err) : TS_STATUS_OK;
@@ -112,7 +111,7 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *e
     campaign->session->lab.exclusive =
         campaign->session->have_device && gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));
-    say_device(campaign);
+    say_device(campaign, path);
     TS_TRY(write_meta(campaign, err));
     TS_TRY(run_stages(campaign, err));
     if (!has_work(campaign) && !*campaign->interrupted && count_failed(campaign) == 0)

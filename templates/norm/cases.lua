@@ -19,7 +19,9 @@ return {
     "norm m=7 d=100 kind=rms dtype=fp16",
   },
   model = {
-    -- Mamba 130m and 2.8b: decode and a prefill chunk
+    -- Mamba 130m and 2.8b: decode and a prefill chunk; the residual is added by the projection before, or by the norm
+    "norm m=512 d=768 kind=rms dtype=bf16 add=0",
+    "norm m=2048 d=2560 kind=rms dtype=bf16 add=0",
     "norm m=1 d=768 kind=rms dtype=fp32 add=1",
     "norm m=512 d=768 kind=rms dtype=fp32 add=1",
     "norm m=1 d=2560 kind=rms dtype=bf16 add=1",

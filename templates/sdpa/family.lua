@@ -54,10 +54,9 @@ return {
       constraints = {
         'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
         'stages == 1 or has("cp_async")',
-        -- Registers: two tiles a warp spill beyond these (measured with ptxas 13.0 on every target).
-        "tiles == 1 or keys <= 64",
-        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1 and keys == 32",
-        "tiles == 1 or head_dim ~= 64 or keys == 32 or q_regs == 0 or stages == 1",
+        -- Registers: two tiles a warp spill beyond these (ptxas 13.0, every target).
+        "tiles == 1 or keys == 32 or keys == 64 and stages == 1 and head_dim < 128",
+        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1",
         "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys) <= shared_block_bytes",
       },
       workspace = "0",

@@ -6,7 +6,7 @@ local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or
 -- Registers of a thread, fitted to the compiler's reports: state and A, rows in flight and activated, sums on their way
 -- to other lanes, B and C in flight, and the rest (long rows of states: more loads that the compiler moves up).
 local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) + channels*lanes" ..
-                  " + ceil_div(2*n*steps, threads) + (n > 16 and 110 or 42)"
+                  " + 2*ceil_div(2*n*steps, threads) + (n > 16 and 120 or 42)"
 
 local constraints = {
   "lanes == 1 or 2*lanes <= n",                          -- a lane with one state mostly shuffles

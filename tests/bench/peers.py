@@ -52,7 +52,7 @@ def graph_us(calls, repeats=30):
 
 def limits():
     """Copy bandwidth (bytes/us, read plus written) and bf16 matrix rate (FLOP/us) of this card, measured now."""
-    a = rand(1 << 29)
+    a = torch.randn(1 << 29, device="cuda").view(BF16)  # 2 GiB, far past L2
     c = torch.empty_like(a)
     copy = 2 * a.nbytes / graph_us([lambda: c.copy_(a)], 10)
     del a, c
