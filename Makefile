@@ -3,6 +3,8 @@
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 B       := build
+# make V=1 shows the commands.
+Q        = $(if $(V),,@echo '  $@' && )
 
 # Where installed programs find their templates; a build in the tree uses the tree's own.
 TEMPLATES_DIR ?= $(CURDIR)/templates
@@ -65,24 +67,24 @@ nvrtc: packages
 	    python3 -m zipfile -e $(B)/nvrtc/*.whl $(B)/nvrtc && rm -f $(B)/nvrtc/*.whl; }
 
 $(B)/gentool: $(call objs,$(SRC_GENTOOL)) $(OBJ_GEN) $(OBJ_BASE)
-	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) -l:libjansson.a -l:libsodium.a -lm
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) -l:libjansson.a -l:libsodium.a -lm
 
 # Generated once from the family folders: the runtime's abi table, the tuner's oracle table, the oracles' headers.
 $(B)/generated/.stamp: $(B)/gentool $(wildcard templates/*/family.lua templates/*/args.h templates/targets/*.lua templates/*/cases.lua templates/*/*.in templates/*/ref.c)
 	@mkdir -p $(B)/generated
-	$(B)/gentool templates $(B)/generated
+	$(Q)$(B)/gentool templates $(B)/generated
 	@touch $@
 $(B)/generated/abi.c $(B)/generated/oracles.c $(FAMILIES:%=$(B)/generated/%_ref.h): $(B)/generated/.stamp ;
 
 $(B)/obj/generated/%.o: $(B)/generated/%.c $(B)/generated/.stamp
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
 $(call objs,$(SRC_ORACLE)): $(B)/generated/.stamp
 # Oracles are the slow half of verification on a CPU: optimise them, never with -ffast-math.
 $(call objs,$(SRC_ORACLE)): CFLAGS_TS += -O3
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' $(CFLAGS_TS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' $(CFLAGS_TS) -MMD -MP -c $< -o $@
 
 $(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
 
@@ -92,27 +94,27 @@ $(B)/obj/db/schema.o: db/schema.sql
 
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 # Debian's jansson archive refers to stdin in a way that no shared object may: its .so travels beside ours instead.
 $(B)/libtunesmith.so: $(OBJ_LIB)
-	$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 \
+	$(Q)$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 \
 	    -Wl,-rpath,'$$ORIGIN' $(subst -l:libjansson.a,-ljansson,$(LIBS_RUNTIME))
 	@cp -Lf $$($(CC) -print-file-name=libjansson.so.4) $(@D)/
 $(B)/infer: $(call objs,$(SRC_INFER)) $(B)/libtunesmith.a
-	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
 $(B)/tune: $(B)/obj/tuner/main.o $(OBJ_TUNER) $(OBJ_GEN) $(B)/libtunesmith.a
-	$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) $(LIBS_RUNTIME)
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) $(LIBS_RUNTIME)
 
 # The two public headers, self-contained: the status block is pasted in, so that it exists once in the sources.
 $(B)/include/%.h: runtime/%.h db/status.h
 	@mkdir -p $(@D)
-	sed -e '/#include "..\/db\/status.h"/{r db/status.h' -e 'd}' $< > $@
+	$(Q)sed -e '/#include "..\/db\/status.h"/{r db/status.h' -e 'd}' $< > $@
 
 # Tests: every tests/PART/NAME_test.c is one cmocka program, every tests/PART/NAME_test.sh a script.
 TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/*_test.c))
 $(B)/tests/%: tests/%.c $(OBJ_ALL)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
+	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
 
 ## make demo        the main job: set up, build, tune for the GPU (else the CPU), continue a text with the result
 demo:
@@ -120,7 +122,7 @@ demo:
 
 ## make test        everything that needs no GPU; the last line states passed, failed, skipped
 test: setup
-	@$(MAKE) --no-print-directory all check-deps $(TEST_BINS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS)
 	@tests/run
 
 ## make test-gpu    every CUDA variant against the oracle, sanitizers on a sample, model parity (needs a GPU)

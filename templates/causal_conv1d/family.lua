@@ -47,9 +47,9 @@ return {
       launches = { { entry = "causal_conv1d_walk", grid = { "b*ceil_div(l, rows)*ceil_div(d, channels*threads)", "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
     { name = "tile", file = "1_tile.c.in", kind = "cpu", needs = {},
-      tunables = { { "channels", { 64, 128, 256 } }, { "rows", { 8, 32, 128 } } },
+      tunables = { { "channels", { 16, 64, 256 } }, { "rows", { 1, 8, 32, 128 } } },
       default = { channels = 64, rows = 32 },
       launches = { { entry = "causal_conv1d_tile", grid = { "b*ceil_div(l, rows)*ceil_div(d, channels)", "1", "1" },
-                     scratch = "4*channels*(width - 1 + rows + width + 2)" } } },
+                     scratch = "4*channels*(2*width + rows)" } } },
   },
 }

@@ -112,7 +112,8 @@ return {
     },
     {
       name = "states", file = "2_states.c.in", kind = "cpu", needs = {},
-      tunables = { { "channels", { 4, 8, 16 } }, { "steps", { 16, 64 } } },
+      tunables = { { "channels", { 4, 8, 16, 32 } }, { "steps", { 16, 64 } } },
+      constraints = { "channels % (vector_bytes // 4) == 0" },
       launches = { { entry = "selective_scan_states",
                      grid = { "b*g*ceil_div(d // g, channels)", "min(l, 1)", "1" },
                      scratch = scratch("channels", "ceil_div(n, vector_bytes // 4)*(vector_bytes // 4)") } },
