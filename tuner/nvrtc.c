@@ -57,12 +57,30 @@ static const char *const rooted[] = {
     "%s/.local/lib/python3*/site-packages/nvidia/*/lib/libnvrtc.so.1[23]",
 };
 
+/* NVRTC opens libnvrtc-builtins by its bare name. The wheel's libraries carry no run path, so the loader would not look
+ * beside them: the builtins of the same folder are loaded first, and the name then finds them. */
+static void *open_library(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (slash) {
+        ts_buf pattern = {0};
+        glob_t found;
+        ts_buf_append(&pattern, path, (size_t)(slash + 1 - path));
+        ts_buf_printf(&pattern, "libnvrtc-builtins.so.*");
+        if (!pattern.failed && glob(pattern.data, 0, NULL, &found) == 0) {
+            for (size_t i = 0; i < found.gl_pathc; i++) dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_GLOBAL);
+            globfree(&found);
+        }
+        ts_buf_free(&pattern);
+    }
+    return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+}
+
 static void *open_glob(const char *pattern) {
     glob_t found;
     void *library = NULL;
     if (glob(pattern, 0, NULL, &found) == 0) {
         for (size_t i = found.gl_pathc; i > 0 && !library; i--)
-            library = dlopen(found.gl_pathv[i - 1], RTLD_NOW | RTLD_LOCAL);
+            library = open_library(found.gl_pathv[i - 1]);
         globfree(&found);
     }
     return library;
@@ -84,7 +102,7 @@ static void *open_below(const char *folder) {
 
 static void *find_library(void) {
     const char *chosen = getenv("TUNESMITH_NVRTC");
-    if (chosen && *chosen) return dlopen(chosen, RTLD_NOW | RTLD_LOCAL);
+    if (chosen && *chosen) return open_library(chosen);
     void *library = NULL;
     for (size_t i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !library; i++)
