@@ -18,7 +18,8 @@ return {
     { name = "block_row", file = "1_block_row.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 128, 256, 512, 1024 } } },
       workspace = "0",
-      launches = { { entry = "argmax_block_row", grid = { "m", "1", "1" }, block = { "threads", "1", "1" }, shared = "0" } } },
+      launches = { { entry = "argmax_block_row", grid = { "m", "1", "1" }, block = { "threads", "1", "1" },
+                     shared = "0" } } },
     -- chunk: values a block looks at.
     { name = "split", file = "2_split.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 128, 256, 512 } }, { "chunk", { 1024, 2048, 4096, 8192, 16384 } } },
@@ -26,7 +27,8 @@ return {
       constraints = { "chunk >= 4 * threads" },
       workspace = "8 * m * ceil_div(v, chunk)",
       launches = {
-        { entry = "argmax_split", grid = { "m * ceil_div(v, chunk)", "1", "1" }, block = { "threads", "1", "1" }, shared = "0" },
+        { entry = "argmax_split", grid = { "m * ceil_div(v, chunk)", "1", "1" }, block = { "threads", "1", "1" },
+          shared = "0" },
         { entry = "argmax_combine", grid = { "m", "1", "1" }, block = { "32", "1", "1" }, shared = "0" },
       } },
     { name = "chunks", file = "1_chunks.c.in", kind = "cpu", needs = {},

@@ -1,5 +1,5 @@
--- Tails around tiles of 16, 32, 64 and 128; lq < lk and lq > lk (causal: then the first rows see nothing); groups of 1, 2
--- and 6 heads; rows without 16-byte alignment.
+-- Tails around tiles of 16, 32, 64 and 128; lq < lk and lq > lk (causal: then the first rows see nothing);
+-- groups of 1, 2 and 6 heads; rows without 16-byte alignment.
 return {
   verify = {
     { b = 1, lq = 1, lk = 1, hq = 1, hkv = 1 },

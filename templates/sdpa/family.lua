@@ -37,6 +37,28 @@ return {
   },
   cap = 200,
   versions = {
+    -- First, so that its default is the one wherever matrix instructions take the type; simple is everybody else's.
+    -- tiles: 16-row tiles of queries a warp. keys: keys a step. stages: buffers of K and of V. q_regs: Q
+    -- fragments live in registers (or are read again each step). lazy: how much (as a power of 2) a row maximum
+    -- may grow before the sums are rescaled. A row of 80 elements has a pitch of 88 in shared memory.
+    { name = "flash", file = "2_flash.cu.in", kind = "cuda", needs = { "ldmatrix" },
+      tunables = { { "warps", { 4, 8 } }, { "tiles", { 1, 2 } }, { "keys", { 32, 64, 128 } }, { "stages", { 1, 2 } },
+                   { "q_regs", { 0, 1 } }, { "lazy", { 0, 8 } } },
+      default = { warps = 4, tiles = 1, keys = 64, stages = 'has("cp_async") and 2 or 1', q_regs = 1, lazy = 8 },
+      constraints = {
+        'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
+        'stages == 1 or has("cp_async")',
+        -- Registers: beyond these something spills on some target (ptxas 13.0).
+        "tiles == 1 or keys == 32 or keys == 64 and stages == 1 and head_dim < 128",
+        "tiles == 1 or head_dim < 80 or q_regs == 0 or keys == 32 and stages == 1",
+        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1",
+        "head_dim < 128 or keys < 128 or q_regs == 0 or stages == 1",
+        "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys) <= shared_block_bytes",
+      },
+      workspace = "0",
+      launches = { { entry = "sdpa_flash", grid = { "b * hq * ceil_div(lq, 16 * tiles * warps)", "1", "1" },
+                     block = { "32 * warps", "1", "1" },
+                     shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)" } } },
     -- rows: query rows a warp
     { name = "simple", file = "1_simple.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "rows", { 1, 2, 4 } } },
@@ -45,24 +67,6 @@ return {
       workspace = "0",
       launches = { { entry = "sdpa_simple", grid = { "b * hq * ceil_div(lq, warps * rows)", "1", "1" },
                      block = { "32 * warps", "1", "1" }, shared = "0" } } },
-    -- tiles: 16-row tiles of queries a warp. keys: keys a step. stages: buffers of K and of V. q_regs: Q fragments live in
-    -- registers (or are read again each step). lazy: how much (as a power of 2) a row maximum may grow before the sums
-    -- are rescaled. A row of 80 elements has a pitch of 88 in shared memory.
-    { name = "flash", file = "2_flash.cu.in", kind = "cuda", needs = { "ldmatrix" },
-      tunables = { { "warps", { 4, 8 } }, { "tiles", { 1, 2 } }, { "keys", { 32, 64, 128 } }, { "stages", { 1, 2 } },
-                   { "q_regs", { 0, 1 } }, { "lazy", { 0, 8 } } },
-      constraints = {
-        'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
-        'stages == 1 or has("cp_async")',
-        -- Registers: two tiles a warp spill beyond these (ptxas 13.0, every target).
-        "tiles == 1 or keys == 32 or keys == 64 and stages == 1 and head_dim < 128",
-        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1",
-        "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys) <= shared_block_bytes",
-      },
-      workspace = "0",
-      launches = { { entry = "sdpa_flash", grid = { "b * hq * ceil_div(lq, 16 * tiles * warps)", "1", "1" },
-                     block = { "32 * warps", "1", "1" },
-                     shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)" } } },
     { name = "tiles", file = "1_tiles.c.in", kind = "cpu", needs = {},
       tunables = { { "rows", { 8, 16, 32, 64 } }, { "keys", { 32, 64, 128 } } },
       default = { rows = 32, keys = 64 },

@@ -43,8 +43,8 @@ return {
   versions = {
     { name = "lanes", file = "1_lanes.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16, 32 } }, { "channels", { 1, 2, 4 } } },
-      default = { threads = 128, lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or n <= 64 and 16 or 32",
-                  channels = 1 },
+      default = { threads = 128, channels = 1,
+                  lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or n <= 64 and 16 or 32" },
       constraints = { "lanes <= n", "channels * ceil_div(n, lanes) <= 32" }, -- states and A of a thread: registers
       launches = { { entry = "selective_scan_step_lanes", grid = { "b*ceil_div(d, threads // lanes * channels)", "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
