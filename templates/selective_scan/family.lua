@@ -77,13 +77,13 @@ return {
     bf16 = { rtol = 1e-2, atol = 1e-2, norm = 4e-3 },
     fp16 = { rtol = 2e-3, atol = 2e-3, norm = 1e-3 },
   },
-  cap = 1000,
+  cap = 500,
   versions = {
     cuda(0, {
       name = "sequential", file = "1_sequential.cu.in",
       tunables = {
         { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
-        { "steps", { 4, 8, 16 } }, { "warps", { 8, 16, 24, 32 } },
+        { "steps", { 4, 8, 16 } }, { "warps", { 8, 16, 24 } },
       },
       default = { threads = "n <= 16 and 64 or 256", lanes = lanes, channels = 1,
                   steps = "n > 16 and n <= 64 and 16 or 8", warps = 8 },
@@ -94,7 +94,7 @@ return {
       name = "chunked", file = "2_chunked.cu.in",
       tunables = {
         { "threads", { 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
-        { "steps", { 4, 8, 16 } }, { "chunks", { 8, 16, 32, 64 } }, { "warps", { 8, 16, 24 } },
+        { "steps", { 4, 8, 16 } }, { "chunks", { 8, 16, 32, 64 } }, { "warps", { 8, 16 } },
       },
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
