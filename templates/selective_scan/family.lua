@@ -90,7 +90,7 @@ return {
       launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } },
     }),
-    cuda(12, {
+    cuda(21, {
       name = "chunked", file = "2_chunked.cu.in",
       tunables = {
         { "threads", { 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
