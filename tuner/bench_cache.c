@@ -41,7 +41,8 @@ static tuner_bench *make_room(tuner_bench_cache *cache) {
         for (size_t i = 0; i < TUNER_BENCHES; i++) {
             tuner_bench *bench = &cache->benches[i];
             bytes += bench->bytes;
-            if (!bench->key) empty = bench;
+            if (!bench->key)
+                empty = bench;
             else if (bench->last_use != cache->clock &&
                      (!oldest || bench->last_use < oldest->last_use))
                 oldest = bench;
@@ -52,11 +53,12 @@ static tuner_bench *make_room(tuner_bench_cache *cache) {
 }
 
 static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *test,
-                           gen_oracle oracle, ts_err *err) {
+                           bool timed, gen_oracle oracle, ts_err *err) {
     tuner_trial_options options = {.oracle = oracle,
                                    .seed = cache->context->seed + 1000 * bench->count,
                                    .max_flops = trial_flops,
-                                   .threads = (int)sysconf(_SC_NPROCESSORS_ONLN)};
+                                   .threads = (int)sysconf(_SC_NPROCESSORS_ONLN),
+                                   .longest = timed};
     tuner_trial *trial = NULL;
     TS_TRY(tuner_trial_create(cache->context->g, test, &options, &trial, err));
     tuner_rig *rig = NULL;
@@ -72,25 +74,26 @@ static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const g
 }
 
 static ts_status fill(tuner_bench_cache *cache, tuner_bench *bench, const gen_case *cases,
-                      size_t count, ts_err *err) {
+                      size_t count, bool timed, ts_err *err) {
     gen_oracle oracle = NULL;
     const char *family = count ? gen_family_name(cases[0].problem.family) : "";
     bench->trials = calloc(count + 1, sizeof *bench->trials);
     bench->rigs = calloc(count + 1, sizeof *bench->rigs);
     if (!bench->trials || !bench->rigs) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials");
     if (count) TS_TRY(tuner_oracle_find(family, cache->context->scratch, &oracle, err));
-    for (size_t i = 0; i < count; i++) TS_TRY(add_trial(cache, bench, &cases[i], oracle, err));
+    for (size_t i = 0; i < count; i++)
+        TS_TRY(add_trial(cache, bench, &cases[i], timed, oracle, err));
     return TS_STATUS_OK;
 }
 
 /* Finds `key` or makes it from the cases. */
 static ts_status obtain(tuner_bench_cache *cache, const char *key, const gen_case *cases,
-                        size_t count, tuner_bench **out, ts_err *err) {
+                        size_t count, bool timed, tuner_bench **out, ts_err *err) {
     tuner_bench *bench = find(cache, key);
     if (!bench) {
         bench = make_room(cache);
         bench->key = strdup(key);
-        ts_status status = bench->key ? fill(cache, bench, cases, count, err)
+        ts_status status = bench->key ? fill(cache, bench, cases, count, timed, err)
                                       : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials");
         if (status != TS_STATUS_OK) {
             drop(bench);
@@ -111,9 +114,9 @@ ts_status tuner_bench_cases(tuner_bench_cache *cache, const gen_problem *problem
     gen_problem_spec(problem, &key);
     ts_status status = key.failed ? ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials") : TS_STATUS_OK;
     if (status == TS_STATUS_OK && !find(cache, key.data))
-        status =
-            gen_cases(cache->context->g, problem->family, "verify", problem, &cases, &count, err);
-    if (status == TS_STATUS_OK) status = obtain(cache, key.data, cases, count, out, err);
+        status = gen_cases(cache->context->g, problem->family, "verify", problem, &cases, &count,
+                           err);
+    if (status == TS_STATUS_OK) status = obtain(cache, key.data, cases, count, false, out, err);
     free(cases);
     ts_buf_free(&key);
     return status;
@@ -125,7 +128,7 @@ ts_status tuner_bench_problem(tuner_bench_cache *cache, const gen_problem *probl
     gen_case test = {.problem = *problem, .init = "", .omit = "", .alias = "", .note = ""};
     gen_problem_text(problem, &key);
     ts_status status = key.failed ? ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials") : TS_STATUS_OK;
-    if (status == TS_STATUS_OK) status = obtain(cache, key.data, &test, 1, out, err);
+    if (status == TS_STATUS_OK) status = obtain(cache, key.data, &test, 1, true, out, err);
     ts_buf_free(&key);
     if (status != TS_STATUS_OK || (*out)->rigs[0]->slab_count > 1) return status;
     TS_TRY(tuner_rig_widen((*out)->rigs[0], cache->max_bytes / 2, err));

@@ -25,8 +25,7 @@ static uint16_t to_bf16(float value) {
 }
 
 static uint16_t to_fp16(float value) {
-    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u,
-             magnitude = bits & 0x7fffffffu;
+    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
     if (value != value) return 0x7fff;
     if (magnitude >= 0x477ff000u)
         return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */
@@ -86,8 +85,8 @@ static double random_normal(uint64_t seed, uint64_t stream, uint64_t index) {
     return ((double)sum - 2 * 65535.0) * (1.7320508075688772 / 65536.0);
 }
 
-static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, int64_t element,
-                   double previous) {
+static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, bool longest,
+                   int64_t element, double previous) {
     uint64_t index = (uint64_t)element;
     switch (t->init) {
     case GEN_INIT_NORMAL: return t->init_a + t->init_b * random_normal(seed, stream, index);
@@ -98,16 +97,18 @@ static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, int64_t 
     case GEN_INIT_OFFSETS: break;
     }
     if (element == 0) return 0;
+    if (longest) return previous + t->init_a;
     /* One step in eight is empty: a sequence of length 0. */
     if (tuner_random_u64(seed, stream + 1000, index) % 8 == 0) return previous;
     return previous + (double)(int64_t)((t->init_a + 1) * tuner_random_unit(seed, stream, index));
 }
 
-void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, void *data) {
+void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, bool longest,
+                       void *data) {
     double value = 0;
     for (int64_t row = 0; row < tensor->rows; row++)
         for (int64_t col = 0; col < tensor->cols; col++) {
-            value = draw(tensor, seed, stream, row * tensor->cols + col, value);
+            value = draw(tensor, seed, stream, longest, row * tensor->cols + col, value);
             tuner_store_element(tensor->dtype, data, row * tensor->pitch + col, value);
         }
 }

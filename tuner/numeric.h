@@ -15,7 +15,8 @@ uint64_t tuner_random_u64(uint64_t seed, uint64_t stream, uint64_t index);
 double tuner_random_unit(uint64_t seed, uint64_t stream, uint64_t index);
 
 /* Fills rows x cols elements (row pitch tensor->pitch) of `data` as tensor->init says. Elements
- * between the rows stay as they are. */
-void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, void *data);
+ * between the rows stay as they are. `longest`: offsets take their greatest step each time. */
+void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, bool longest,
+                       void *data);
 
 #endif

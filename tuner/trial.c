@@ -99,18 +99,18 @@ static void poison(unsigned char *data, size_t bytes, uint16_t pattern) {
     for (size_t i = 0; i + 1 < bytes; i += 2) memcpy(data + i, &pattern, 2);
 }
 
-static ts_status draw_image(tuner_trial *trial, uint64_t seed, ts_err *err) {
+static ts_status draw_image(tuner_trial *trial, const tuner_trial_options *options, ts_err *err) {
     trial->image = malloc(trial->image_bytes);
     if (!trial->image)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs",
-                       trial->image_bytes);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs", trial->image_bytes);
     poison(trial->image, trial->writable_at, INPUT_POISON);
     poison(trial->image + trial->writable_at, trial->image_bytes - trial->writable_at,
            OUTPUT_POISON);
     for (size_t i = 0; i < trial->binding.tensor_count; i++) {
         const gen_tensor *t = &trial->binding.tensors[i];
         if (t->direction != GEN_OUT && trial->offset[i] != SIZE_MAX)
-            tuner_fill_tensor(t, seed, i, trial->image + trial->offset[i]);
+            tuner_fill_tensor(t, options->seed, i, options->longest,
+                              trial->image + trial->offset[i]);
     }
     return TS_STATUS_OK;
 }
@@ -122,9 +122,10 @@ static double *dense_copy(const tuner_trial *trial, size_t tensor) {
     double *dense = malloc((size_t)(t->rows * t->cols + 1) * sizeof *dense);
     for (int64_t row = 0; dense && row < t->rows; row++)
         for (int64_t col = 0; col < t->cols; col++)
-            dense[row * t->cols + col] =
-                t->direction == GEN_OUT ? tuner_unwritten
-                                        : tuner_load_element(t->dtype, data, row * t->pitch + col);
+            dense[row * t->cols + col] = t->direction == GEN_OUT
+                                             ? tuner_unwritten
+                                             : tuner_load_element(t->dtype, data,
+                                                                  row * t->pitch + col);
     return dense;
 }
 
@@ -214,7 +215,8 @@ static ts_status ask_oracle(tuner_trial *trial, const tuner_trial_options *optio
         bool output = binding->tensors[i].direction != GEN_IN;
         if (output && data[i] && status == TS_STATUS_OK)
             status = keep_expected(trial, i, data[i], sampled, err);
-        else free(data[i]);
+        else
+            free(data[i]);
     }
     free(lanes);
     return status;
@@ -229,11 +231,13 @@ ts_status tuner_trial_create(gen *g, const gen_case *test, const tuner_trial_opt
     if (status == TS_STATUS_OK) status = read_aliases(trial, err);
     if (status == TS_STATUS_OK) {
         lay_out(trial);
-        status = draw_image(trial, options->seed, err);
+        status = draw_image(trial, options, err);
     }
     if (status == TS_STATUS_OK) status = ask_oracle(trial, options, err);
-    if (status == TS_STATUS_OK) *out = trial;
-    else tuner_trial_free(trial);
+    if (status == TS_STATUS_OK)
+        *out = trial;
+    else
+        tuner_trial_free(trial);
     return status;
 }
 
@@ -254,8 +258,8 @@ void tuner_trial_args(const tuner_trial *trial, void *slab, void *workspace, voi
     memcpy(at, &workspace, sizeof workspace); /* the first member of every args struct */
     for (size_t i = 0; i < binding->tensor_count; i++) {
         const gen_tensor *t = &binding->tensors[i];
-        void *pointer =
-            trial->offset[i] == SIZE_MAX ? NULL : (unsigned char *)slab + trial->offset[i];
+        void *pointer = trial->offset[i] == SIZE_MAX ? NULL
+                                                     : (unsigned char *)slab + trial->offset[i];
         memcpy(at + t->offset, &pointer, sizeof pointer);
         if (t->pitch_offset >= 0) memcpy(at + t->pitch_offset, &t->pitch, sizeof t->pitch);
     }

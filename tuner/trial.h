@@ -36,6 +36,7 @@ typedef struct tuner_trial_options {
     uint64_t seed;
     double max_flops; /* bound on oracle work: lanes are sampled beyond it; 0 = every lane */
     int threads;
+    bool longest; /* every sequence has its greatest length: the work that is timed and counted */
 } tuner_trial_options;
 
 /* Draws the inputs and runs the oracle. Free with tuner_trial_free. */

@@ -26,9 +26,7 @@ static void partial_oracle(const void *slots, int64_t lane) {
     if (lane == 2) p->out[2 * p->d + 5] = NAN;
 }
 
-static void whole_oracle(const void *slots, int64_t lane) {
-    norm_ref(slots, lane);
-}
+static void whole_oracle(const void *slots, int64_t lane) { norm_ref(slots, lane); }
 
 static size_t find_tensor(const tuner_trial *trial, const char *name) {
     size_t i = 0;
@@ -39,8 +37,7 @@ static size_t find_tensor(const tuner_trial *trial, const char *name) {
 static tuner_trial *make_trial(const char *problem, gen_oracle oracle, double max_flops,
                                const char *alias) {
     gen_case test = {.pad = PAD, .init = "", .omit = "", .alias = alias, .note = ""};
-    tuner_trial_options options = {
-        .oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
+    tuner_trial_options options = {.oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
     tuner_trial *trial = NULL;
     ts_err err = {0};
     assert_int_equal(gen_problem_parse(templates, problem, &test.problem, &err), TS_STATUS_OK);
@@ -72,12 +69,10 @@ static unsigned char *right_result(const tuner_trial *trial) {
 static float *element_of(const tuner_trial *trial, unsigned char *after, const char *tensor,
                          int64_t row, int64_t col) {
     size_t i = find_tensor(trial, tensor);
-    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch +
-           col;
+    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch + col;
 }
 
-static void expect_verdict(const tuner_trial *trial, unsigned char *after,
-                           const char *message_part) {
+static void expect_verdict(const tuner_trial *trial, unsigned char *after, const char *message_part) {
     ts_buf message = {0};
     double error = 0;
     bool right = tuner_trial_check(trial, after, 0, &message, &error);
@@ -184,8 +179,8 @@ static void small_errors_everywhere_break_the_norm(void **state) {
 static void sampled_lanes_check_only_what_they_wrote(void **state) {
     (void)state;
     /* 5 of 40 rows: 40 * 33 * 5 flops in all */
-    tuner_trial *trial =
-        make_trial("norm m=40 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 40 * 33 * 5 / 8.0, "");
+    tuner_trial *trial = make_trial("norm m=40 d=33 kind=rms dtype=fp32 add=1", whole_oracle,
+                                    40 * 33 * 5 / 8.0, "");
     size_t out = find_tensor(trial, "out"), x = find_tensor(trial, "x");
     assert_int_equal(trial->expect[out].count, 5 * COLS);
     assert_int_equal(trial->expect[x].count, 5 * COLS);
@@ -201,8 +196,8 @@ static void sampled_lanes_check_only_what_they_wrote(void **state) {
 
 static void shared_memory_is_one_region(void **state) {
     (void)state;
-    tuner_trial *trial =
-        make_trial("norm m=7 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 0, "out=delta");
+    tuner_trial *trial = make_trial("norm m=7 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 0,
+                                    "out=delta");
     size_t out = find_tensor(trial, "out"), delta = find_tensor(trial, "delta");
     assert_int_equal(trial->offset[out], trial->offset[delta]);
     assert_true(trial->offset[delta] >= trial->writable_at);
@@ -272,7 +267,7 @@ static void drawn_numbers_have_their_moments(void **state) {
                     .init = GEN_INIT_NORMAL,
                     .init_a = 3,
                     .init_b = 0.5};
-    tuner_fill_tensor(&t, 1, 0, data);
+    tuner_fill_tensor(&t, 1, 0, false, data);
     double sum = 0, squares = 0;
     for (int i = 0; i < COUNT; i++) sum += (double)data[i];
     for (int i = 0; i < COUNT; i++) squares += ((double)data[i] - 3) * ((double)data[i] - 3);
@@ -285,7 +280,7 @@ static void drawn_numbers_have_their_moments(void **state) {
                      .pitch = COUNT,
                      .init = GEN_INIT_OFFSETS,
                      .init_a = 4};
-    tuner_fill_tensor(&t, 1, 0, offsets);
+    tuner_fill_tensor(&t, 1, 0, false, offsets);
     int empty = 0;
     assert_int_equal(offsets[0], 0);
     for (int i = 1; i < COUNT; i++) {
@@ -293,6 +288,8 @@ static void drawn_numbers_have_their_moments(void **state) {
         empty += offsets[i] == offsets[i - 1];
     }
     assert_true(empty > COUNT / 8);
+    tuner_fill_tensor(&t, 1, 0, true, offsets);
+    for (int i = 0; i < COUNT; i++) assert_int_equal(offsets[i], 4 * i);
 }
 
 static int open_templates(void **state) {
