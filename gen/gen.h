@@ -164,6 +164,25 @@ const char *gen_version_name(const gen_version *version); /* "seq" */
 size_t gen_version_tunable_count(const gen_version *version);
 size_t gen_version_values(const gen_version *version, size_t tunable, const int64_t **values);
 
+/* ---- what a variant costs, by the family's own estimate ---- */
+enum { GEN_MAX_LAUNCHES = 8 };
+
+/* One launch on the chip that the target's facts describe. Cycles are SM clock cycles. */
+typedef struct gen_cost {
+    double blocks, threads; /* of the grid; of a block */
+    double shared_bytes;    /* dynamic shared memory of a block */
+    double latency;         /* cycles of a block that has an SM to itself */
+    double issue;           /* cycles for which a block occupies the SM's busiest unit */
+} gen_cost;
+
+/* The costs of each launch, in order; *out has room for GEN_MAX_LAUNCHES. NOT_FOUND: the version
+ * estimates nothing. */
+ts_status gen_costs(gen *g, const gen_variant *variant, const gen_problem *problem,
+                    const gen_target *target, gen_cost *out, size_t *count, ts_err *err);
+/* The family's `regret`: how much slower than the best measured variant the first pick of these
+ * estimates was (0.05: 5 %), the median of the problems measured; NaN if unknown. */
+double gen_family_regret(const gen_family *family);
+
 typedef struct gen_source {
     ts_buf text;            /* complete translation unit; #line points into the template files */
     ts_buf launch;          /* launch data, JSON (templates/README.md) */

@@ -4,6 +4,7 @@
  *   open.c      gen_open: folders to families; everything that only reads the loaded form
  *   problem.c   problem texts, cases         variant.c  enumeration, names, rendering
  *   bind.c      tensors and work of one problem, what the oracle sees
+ *   cost.c      a variant's estimated costs
  *   lua_host.c  the sandbox and protected calls
  *
  * gen/script/ decides (formulas, constraints, expansion); C carries values in and out of it.
@@ -51,6 +52,7 @@ struct gen_family {
     size_t field_count, scalar_count, tensor_count; /* declared, present or not */
     gen_version *versions;
     size_t version_count;
+    double regret; /* NaN: unknown */
     char abi[TS_HASH_HEX], hash[TS_HASH_HEX], oracle_hash[TS_HASH_HEX];
 };
 
@@ -88,6 +90,9 @@ void gen_push_family(lua_State *L, const gen_family *family);
 void gen_push_target(lua_State *L, const gen_target *target);
 /* Pushes {field = value} of a problem; `extents` false leaves the extents out. */
 void gen_push_values(lua_State *L, const gen_problem *problem, bool extents);
+/* Pushes the scripts' table of a version, and {tunable = value} of a variant. */
+void gen_push_version(lua_State *L, const gen_version *version);
+void gen_push_tunables(lua_State *L, const gen_variant *variant);
 
 /* Arena memory, or a raised out-of-memory. */
 void *gen_alloc(lua_State *L, gen *g, size_t bytes);

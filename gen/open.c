@@ -3,6 +3,7 @@
  * Targets come first (families name their facts), then families in name order. A folder without family.lua is no
  * family. Hashes are made here: they decide what is tuned again.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,6 +157,9 @@ static gen_family *read_family(lua_State *L, gen *g)
     family->version_count = list_length(L, "versions", 64);
     family->versions = gen_alloc(L, g, family->version_count * sizeof *family->versions);
     EACH(L, "versions", family->version_count) read_version(L, g, family, &family->versions[i]);
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "regret");
+    family->regret = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : NAN;
     lua_pop(L, 1);
     hash_family(L, g, family);
     return family;

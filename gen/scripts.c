@@ -20,6 +20,7 @@ EMBED(gen_script_formula, "gen/script/formula.lua");
 EMBED(gen_script_family, "gen/script/family.lua");
 EMBED(gen_script_bind, "gen/script/bind.lua");
 EMBED(gen_script_space, "gen/script/space.lua");
+EMBED(gen_script_cost, "gen/script/cost.lua");
 EMBED(gen_script_render, "gen/script/render.lua");
 
 static const struct {
@@ -29,6 +30,7 @@ static const struct {
     { "=gen/script/family.lua", gen_script_family_begin, gen_script_family_end },
     { "=gen/script/bind.lua", gen_script_bind_begin, gen_script_bind_end },
     { "=gen/script/space.lua", gen_script_space_begin, gen_script_space_end },
+    { "=gen/script/cost.lua", gen_script_cost_begin, gen_script_cost_end },
     { "=gen/script/render.lua", gen_script_render_begin, gen_script_render_end },
 };
 

@@ -152,7 +152,16 @@ typedef struct render_call {
     gen_source *out;
 } render_call;
 
-static void push_tunables(lua_State *L, const gen_variant *variant)
+void gen_push_version(lua_State *L, const gen_version *version)
+{
+    gen_push_family(L, version->family);
+    lua_getfield(L, -1, "versions");
+    lua_rawgeti(L, -1, version->number);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+void gen_push_tunables(lua_State *L, const gen_variant *variant)
 {
     lua_newtable(L);
     for (size_t i = 0; i < variant->version->tunable_count; i++) {
@@ -168,10 +177,8 @@ static void push_render(lua_State *L, const char *function, const render_call *c
 {
     gen_push_script(L, function);
     gen_push_family(L, call->problem->family);
-    lua_getfield(L, -1, "versions");
-    lua_rawgeti(L, -1, call->variant->version->number);
-    lua_remove(L, -2);
-    push_tunables(L, call->variant);
+    gen_push_version(L, call->variant->version);
+    gen_push_tunables(L, call->variant);
     gen_push_values(L, call->problem, false);
     gen_push_target(L, call->target);
 }

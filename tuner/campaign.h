@@ -1,9 +1,13 @@
 /* A tuning run: one task a problem, through coverage, search and finals.
  *
  *   plan      which problems are up to date already; what earlier runs know of the others
- *   coverage  every problem's default variant compiled, verified, timed, stored: the file is usable
- * from here hunt      variants, within the budget, problems weighted by their share of the time
+ *   coverage  every problem's default variant compiled, verified, timed, stored: from here on the
+ *             file is usable
+ *   hunt      variants, within the budget, problems weighted by their share of the time
  *   finals    the best of each problem raced against its default; the winner stored
+ *
+ * Without the target's device nothing can be timed: coverage compiles, and predictions take the place
+ * of hunt and finals.
  */
 #ifndef TUNER_CAMPAIGN_H
 #define TUNER_CAMPAIGN_H
@@ -82,6 +86,9 @@ ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate 
                                 int64_t kernel_id, ts_err *err);
 
 ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err); /* coverage.c */
+/* Where nothing can be measured: the variant that the static model picks for each covered problem,
+ * stored as a prediction. */
+ts_status tuner_campaign_predict(tuner_campaign *campaign, ts_err *err); /* predictions.c */
 ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err); /* hunt.c */
 ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err); /* finals.c */
 /* After an interruption: the best so far, unraced, as provisional winners. Measures nothing. */

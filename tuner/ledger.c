@@ -56,8 +56,10 @@ static void keep_past(void *context, const db_result *result) {
     tuner_past past = {ts_arena_strdup(walk->arena, result->variant),
                        ts_arena_strdup(walk->arena, result->signature),
                        ts_arena_strdup(walk->arena, result->status), result->time_us};
-    if (!past.variant || !past.signature || !past.status) walk->failed = true;
-    else walk->items[walk->count++] = past;
+    if (!past.variant || !past.signature || !past.status)
+        walk->failed = true;
+    else
+        walk->items[walk->count++] = past;
 }
 
 ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
@@ -69,8 +71,10 @@ ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
                                       ledger->device.name, keep_past, &walk, err);
     if (status == TS_STATUS_OK && walk.count) {
         list.items = ts_arena_alloc(arena, walk.count * sizeof *list.items);
-        if (list.items) memcpy(list.items, walk.items, walk.count * sizeof *list.items);
-        else walk.failed = true;
+        if (list.items)
+            memcpy(list.items, walk.items, walk.count * sizeof *list.items);
+        else
+            walk.failed = true;
         list.count = walk.count;
     }
     free(walk.items);
@@ -97,9 +101,16 @@ ts_status tuner_ledger_winner(tuner_ledger *ledger, const tuner_problem *problem
 }
 
 bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
-                             const tuner_compiler *compiler) {
-    return strcmp(winner->evidence, "measured") == 0 && !isnan(winner->ci_low_us) &&
-           strcmp(winner->family_hash, gen_family_hash(family)) == 0 &&
+                             const tuner_compiler *compiler, bool measured) {
+    bool was_measured = strcmp(winner->evidence, "measured") == 0;
+    bool finished = was_measured ? !isnan(winner->ci_low_us)
+                                 : strcmp(winner->verdict, TUNER_UNRANKED) != 0;
+    return (was_measured || !measured) && finished && tuner_winner_matches(winner, family, compiler);
+}
+
+bool tuner_winner_matches(const db_winner *winner, const gen_family *family,
+                          const tuner_compiler *compiler) {
+    return strcmp(winner->family_hash, gen_family_hash(family)) == 0 &&
            strcmp(winner->oracle_hash, gen_family_oracle_hash(family)) == 0 &&
            strcmp(winner->compiler, compiler->name) == 0;
 }

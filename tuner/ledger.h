@@ -40,10 +40,15 @@ const tuner_past *tuner_past_find(const tuner_past_list *list, const char *varia
 ts_status tuner_ledger_winner(tuner_ledger *ledger, const tuner_problem *problem,
                               const gen_target *target, ts_arena *arena, db_winner *out,
                               ts_err *err);
-/* Nothing to do: a measured winner of a finished search, from the same templates, oracle and
- * compiler. */
+/* Made from the same templates, oracle and compiler. */
+bool tuner_winner_matches(const db_winner *winner, const gen_family *family,
+                          const tuner_compiler *compiler);
+/* Nothing to do: it matches, and is the measured winner of a finished search, or, where nothing can
+ * be `measured`, the outcome of a finished ranking. */
 bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
-                             const tuner_compiler *compiler);
+                             const tuner_compiler *compiler, bool measured);
+/* The verdict of a predicted entry that the ranking has not seen yet. */
+#define TUNER_UNRANKED "unranked"
 
 /* Stores the candidate's kernel; *id receives its row. */
 ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candidate,

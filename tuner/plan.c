@@ -18,8 +18,10 @@ ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
     candidate->want = want;
     candidate->owner = task;
     ts_status status = tuner_lab_prepare(&campaign->session->lab, candidate, err);
-    if (status == TS_STATUS_OK) *out = candidate;
-    else tuner_candidate_free(candidate);
+    if (status == TS_STATUS_OK)
+        *out = candidate;
+    else
+        tuner_candidate_free(candidate);
     return status;
 }
 
@@ -41,17 +43,16 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
                                            &campaign->arena, &winner, err);
     if (status != TS_STATUS_OK && status != TS_STATUS_NOT_FOUND) return status;
     bool stored = status == TS_STATUS_OK && strcmp(winner.evidence, "measured") == 0;
+    bool current = status == TS_STATUS_OK &&
+                   tuner_winner_is_current(&winner, family, campaign->compiler,
+                                           campaign->session->have_device);
     if (options->fresh) return TS_STATUS_OK;
     TS_TRY(tuner_ledger_past(&campaign->ledger, task->problem, task->target, &campaign->arena,
                              &task->past, err));
-    if (!stored) return TS_STATUS_OK;
-    if (tuner_winner_is_current(&winner, family, campaign->compiler)) {
-        task->state = TUNER_TASK_CURRENT;
-        return TS_STATUS_OK;
-    }
+    if (current) task->state = TUNER_TASK_CURRENT;
+    if (!stored || current) return TS_STATUS_OK;
     task->incumbent = winner.variant;
-    winner.ci_low_us = winner.time_us; /* asks only: the same templates, oracle and compiler? */
-    task->keep_winner = tuner_winner_is_current(&winner, family, campaign->compiler);
+    task->keep_winner = tuner_winner_matches(&winner, family, campaign->compiler);
     return TS_STATUS_OK;
 }
 
@@ -78,8 +79,8 @@ static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem,
     TS_TRY(recall(campaign, task, err));
     if (task->state == TUNER_TASK_CURRENT) return TS_STATUS_OK;
     ts_err why = {0};
-    ts_status status =
-        gen_default(campaign->session->g, &problem->problem, target, &task->default_variant, &why);
+    ts_status status = gen_default(campaign->session->g, &problem->problem, target,
+                                   &task->default_variant, &why);
     if (status == TS_STATUS_NOT_FOUND) {
         task->state = TUNER_TASK_ABSENT;
         if (!default_only)

@@ -77,7 +77,8 @@ static void fill_row(table_row row, const db_winner *w, double copy_gbytes) {
     format_number(row[2], "%.2f", w->time_us);
     format_number(row[3], "%.2f", w->default_us);
     format_number(row[4], "%.2fx", w->default_us / w->time_us);
-    if (strcmp(w->evidence, "measured") != 0) snprintf(row[4], CELL_BYTES, "%s", w->evidence);
+    if (strcmp(w->evidence, "measured") != 0)
+        snprintf(row[4], CELL_BYTES, "%s, %s", w->evidence, w->verdict);
     else if (strcmp(w->verdict, "win") != 0) snprintf(row[4], CELL_BYTES, "%s", w->verdict);
     format_number(row[5], "%.1f", gbytes);
     format_number(row[6], "%.1f", w->gflops / time_s);

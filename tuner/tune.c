@@ -22,11 +22,13 @@ static void say_device(tuner_campaign *campaign, const char *path) {
     if (s->any_device)
         tuner_progress_line(progress, "no %s device here; found: %s (%s)", target,
                             s->facts.info.name, s->facts.info.target);
-    else tuner_progress_line(progress, "no %s device here; found: none", target);
+    else
+        tuner_progress_line(progress, "no %s device here; found: none", target);
     tuner_progress_line(
         progress,
-        "compiling only: each default is stored as a prediction, which works but is not tuned. On "
-        "the target run the same command:\n  tune --gpu %s --db %s ...",
+        "compiling only: variants are ranked by a static model and the first is stored as predicted, "
+        "which works but is not measured. On the target run the same command:\n"
+        "  tune --gpu %s --db %s ...",
         target, path);
 }
 
@@ -53,8 +55,10 @@ static ts_status load_winners(tuner_campaign *campaign, db_winner *winners, size
     for (size_t i = 0; i < s->selection.count; i++) {
         ts_status status = tuner_ledger_winner(&campaign->ledger, &s->selection.problems[i],
                                                s->target, &campaign->arena, &winners[*count], err);
-        if (status == TS_STATUS_OK) (*count)++;
-        else if (status != TS_STATUS_NOT_FOUND) return status;
+        if (status == TS_STATUS_OK)
+            (*count)++;
+        else if (status != TS_STATUS_NOT_FOUND)
+            return status;
     }
     return TS_STATUS_OK;
 }
@@ -85,8 +89,7 @@ static size_t count_failed(const tuner_campaign *campaign) {
     for (size_t i = 0; i < campaign->count; i++) {
         const tuner_task *task = &campaign->tasks[i];
         failed += task->state == TUNER_TASK_FAILED;
-        failed +=
-            task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
+        failed += task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
     }
     return failed;
 }
@@ -94,7 +97,8 @@ static size_t count_failed(const tuner_campaign *campaign) {
 static ts_status run_stages(tuner_campaign *campaign, ts_err *err) {
     tuner_session *s = campaign->session;
     TS_TRY(tuner_campaign_cover(campaign, err));
-    if (!s->have_device) return TS_STATUS_OK;
+    if (!s->have_device)
+        return *campaign->interrupted ? TS_STATUS_OK : tuner_campaign_predict(campaign, err);
     if (!*campaign->interrupted) TS_TRY(tuner_campaign_hunt(campaign, s->options->budget_s, err));
     if (!*campaign->interrupted) TS_TRY(tuner_campaign_finals(campaign, err));
     return *campaign->interrupted ? tuner_campaign_keep_best(campaign, err) : TS_STATUS_OK;
@@ -108,8 +112,8 @@ static ts_status write_meta(tuner_campaign *campaign, ts_err *err) {
 static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code,
                               ts_err *err) {
     TS_TRY(tuner_ledger_open(&campaign->ledger, path, &campaign->session->facts, err));
-    campaign->session->lab.exclusive =
-        campaign->session->have_device && gen_target_kind(campaign->session->target) == GEN_CPU;
+    campaign->session->lab.exclusive = campaign->session->have_device &&
+                                       gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));
     say_device(campaign, path);
     TS_TRY(write_meta(campaign, err));
@@ -136,16 +140,17 @@ ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err)
         ts_buf known = {0};
         for (const tuner_strategy *s = tuner_strategies; s->name; s++)
             ts_buf_printf(&known, "\n  %-12s %s", s->name, s->help);
-        ts_status status =
-            ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no strategy \"%s\"; there are:%s",
-                    options.strategy, known.data ? known.data : "");
+        ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                                   "no strategy \"%s\"; there are:%s", options.strategy,
+                                   known.data ? known.data : "");
         ts_buf_free(&known);
         return status;
     }
     tuner_campaign campaign = {.session = &session, .interrupted = &tuner_interrupted};
     tuner_progress_init(&campaign.progress, options.quiet);
     ts_status status = tuner_session_open(&session, &options, "model", &tuner_interrupted, err);
-    if (status == TS_STATUS_OK && options.dry_run) status = tuner_dry_run(&session, exit_code, err);
+    if (status == TS_STATUS_OK && options.dry_run)
+        status = tuner_dry_run(&session, exit_code, err);
     else if (status == TS_STATUS_OK) {
         status = tuner_database_path(options.db, &path, err);
         if (status == TS_STATUS_OK) status = run_campaign(&campaign, path.data, exit_code, err);

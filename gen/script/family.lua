@@ -188,6 +188,9 @@ local function load_versions(family, list)
     for j, launch in ipairs(version.launches) do
       need(launch.entry, "string", family.label, what .. ".launches[" .. j .. "].entry")
       need(launch.grid, "table", family.label, what .. ".launches[" .. j .. "].grid")
+      if launch.cost and not (v.kind == "cuda" and launch.cost.latency and launch.cost.issue) then
+        error(family.label .. ": " .. what .. ".launches[" .. j .. "].cost: CUDA only, and both latency and issue", 0)
+      end
     end
     family.versions[i] = version
   end
@@ -206,7 +209,7 @@ function G.load_family(root, root_label, name)
                    fields = {}, field = {}, extents = {}, tensors = {}, versions = {}, scalars = f.scalars or {},
                    domain = f.domain or {}, lanes = f.lanes or error(label .. ": lanes is missing", 0),
                    work = need(f.work, "table", label, "work"), tolerance = need(f.tolerance, "table", label, "tolerance"),
-                   cap = f.cap or 2000 }
+                   cap = f.cap or 2000, regret = f.regret }
   family.args, family.args_bytes = parse_args(args_text, name, root_label .. "/" .. name .. "/args.h")
   load_fields(family, f.fields)
   load_tensors(family, f.tensors)

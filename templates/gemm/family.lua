@@ -1,4 +1,11 @@
 -- Matrix product with a fused end: out = act(x * w^T + bias) + residual (README.md).
+-- Costs (tuner/rank.c): cycles fitted to an H100's times. A block of mma.sync tiles waits for its k steps; what its warps
+-- share is the tensor unit (2700 FLOP a cycle through mma.sync) and the shared memory that feeds it.
+local function mma_cost(k)
+  return { latency = "5000 + 100*ceil_div(" .. k .. ", bk) + 0.035*" .. k .. "*bm*bn/(warps_m*warps_n)",
+           issue = k .. "*(0.00075*bm*bn + 0.015*(bm + bn))" }
+end
+
 return {
   name = "gemm",
   fields = {
@@ -47,7 +54,8 @@ return {
       workspace = "0",
       launches = { { entry = "gemm_mma", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
                      block = { "32 * warps_m * warps_n", "1", "1" },
-                     shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)" } } },
+                     shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)",
+                     cost = mma_cost("k") } } },
 
     { name = "tiled", file = "1_tiled.cu.in", kind = "cuda", needs = {},
       tunables = { { "bm", { 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "bk", { 8, 16 } }, { "tm", { 4, 8 } }, { "tn", { 4, 8 } } },
@@ -58,7 +66,9 @@ return {
       },
       workspace = "0",
       launches = { { entry = "gemm_tiled", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "1" },
-                     block = { "bm * bn // (tm * tn)", "1", "1" }, shared = "0" } } },
+                     block = { "bm * bn // (tm * tn)", "1", "1" }, shared = "0",
+                     -- one multiply-add a lane and cycle; alone, a warp waits for shared memory at each k
+                     cost = { latency = "3000 + k*(30 + 2.2*tm*tn)", issue = "k*bm*bn/110" } } } },
 
     -- The smaller tiles only: with large ones there is nothing left to split for.
     { name = "mma_split_k", file = "3_mma_split_k.cu.in", kind = "cuda", needs = { "ldmatrix" },
@@ -77,8 +87,10 @@ return {
       launches = {
         { entry = "gemm_mma_partial", grid = { "ceil_div(m, bm)", "ceil_div(n, bn)", "splits" },
           block = { "32 * warps_m * warps_n", "1", "1" },
-          shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)" },
-        { entry = "gemm_combine", grid = { "m", "ceil_div(n, 256)", "1" }, block = { "256", "1", "1" }, shared = "0" },
+          shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)",
+          cost = mma_cost("ceil_div(k, splits)") },
+        { entry = "gemm_combine", grid = { "m", "ceil_div(n, 256)", "1" }, block = { "256", "1", "1" }, shared = "0",
+          cost = { latency = "1000 + 30*splits", issue = "40 + 20*splits" } },
       } },
 
     -- mr: rows of x in registers. 16 vector registers hold 12 sums and what feeds them, the 32 of 64-byte vectors twice that.

@@ -1,4 +1,7 @@
 -- Scaled dot-product attention of many queries: prefill of text (causal, grouped heads), vision (full, varlen).
+-- Costs (tuner/rank.c). Keys that a block walks: with causal masking half of the square is never touched.
+local walked = "(causal == 1 and max(lk - lq/2, keys) or lk)"
+
 return {
   name = "sdpa",
   fields = {
@@ -58,7 +61,11 @@ return {
       workspace = "0",
       launches = { { entry = "sdpa_flash", grid = { "b * hq * ceil_div(lq, 16 * tiles * warps)", "1", "1" },
                      block = { "32 * warps", "1", "1" },
-                     shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)" } } },
+                     shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)",
+                     -- a step: its barriers and copies (hidden by a second stage), the products, the exponentials
+                     cost = { latency = walked .. "*((stages == 1 and 900 or 400)/keys" ..
+                                " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + (lazy > 0 and 10 or 12)))",
+                              issue = walked .. "*tiles*warps/4*(0.1*head_dim + (lazy > 0 and 8 or 9))" } } } },
     -- rows: query rows a warp
     { name = "simple", file = "1_simple.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "rows", { 1, 2, 4 } } },
@@ -66,7 +73,9 @@ return {
       constraints = { "4 * head_dim * (warps * rows + 64) + 512 <= 49152" }, -- shared memory that needs no opting in
       workspace = "0",
       launches = { { entry = "sdpa_simple", grid = { "b * hq * ceil_div(lq, warps * rows)", "1", "1" },
-                     block = { "32 * warps", "1", "1" }, shared = "0" } } },
+                     block = { "32 * warps", "1", "1" }, shared = "0",
+                     cost = { latency = "2000 + (causal == 1 and max(lk - lq/2, 64) or lk)*rows*head_dim/8",
+                              issue = "(causal == 1 and max(lk - lq/2, 64) or lk)*rows*warps*head_dim/40" } } } },
     { name = "tiles", file = "1_tiles.c.in", kind = "cpu", needs = {},
       tunables = { { "rows", { 8, 16, 32, 64 } }, { "keys", { 32, 64, 128 } } },
       default = { rows = 32, keys = 64 },

@@ -28,6 +28,18 @@ local function cuda(extra, version)
   return version
 end
 
+-- Costs (tuner/rank.c) of `length` steps of a block, cycles fitted to an H100's times: a tile is loaded and its activations
+-- computed, shared by the lanes of a channel; then the chain of steps, each over a lane's states.
+local function cost(length)
+  local states = "channels*ceil_div(n, lanes)"
+  return {
+    latency = string.format("4250 + ceil_div(%s, steps)*(440 + 40*steps*n/threads) + (%s)*(8 + 15*%s + 87*channels/lanes)",
+                            length, length, states),
+    issue = string.format("(%s)*threads*(6.5*%s + 12 + 50*channels/lanes)/128", length, states),
+  }
+end
+local chunk = "steps*ceil_div(ceil_div(l, steps), chunks)"
+
 local channel_tiles = "b*g*ceil_div(d // g, threads // lanes * channels)"
 
 -- Step sizes of 1e-3 to 0.1, through softplus or as they are.
@@ -91,7 +103,7 @@ return {
       default = { threads = "n <= 16 and 64 or 256", lanes = lanes, channels = 1,
                   steps = "n > 16 and n <= 64 and 16 or 8", warps = 8 },
       launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
-                     block = { "threads", "1", "1" }, shared = "0" } },
+                     block = { "threads", "1", "1" }, shared = "0", cost = cost("l") } },
     }),
     cuda(21, {
       name = "chunked", file = "2_chunked.cu.in",
@@ -102,9 +114,9 @@ return {
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
         { entry = "selective_scan_ends", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
-          block = { "threads", "1", "1" }, shared = "0" },
+          block = { "threads", "1", "1" }, shared = "0", cost = cost("0.8*" .. chunk) },
         { entry = "selective_scan_apply", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
-          block = { "threads", "1", "1" }, shared = "0" },
+          block = { "threads", "1", "1" }, shared = "0", cost = cost("(chunks + " .. chunk .. ")") },
       },
     }),
     {

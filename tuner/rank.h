@@ -1,0 +1,21 @@
+/* The static model: how long a variant would take on a target's chip, from the family's own costs
+ * and the compiler's log, with no device. It orders variants; its microseconds are no promise. */
+#ifndef TUNER_RANK_H
+#define TUNER_RANK_H
+
+#include "session.h"
+
+/* Predicted microseconds of the launches `costs` on `target`. `compiled` NULL: not compiled yet,
+ * registers are taken to be no limit. INFINITY where a block does not fit a SM. */
+double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t count,
+                        const tuner_compiled *compiled);
+
+/* The best of `variants` by the model: all are estimated, the most promising are compiled, and of
+ * those that compile without a spill the best with its registers counted is picked. *pick is the
+ * finished candidate (free it) and its index that of the variant; NULL: the family estimates
+ * nothing for these variants, none of them compiles, or the lab was interrupted. The lab's queue
+ * must be empty. */
+ts_status tuner_rank(tuner_session *session, tuner_problem *problem, const gen_target *target,
+                     const gen_variant *variants, size_t count, tuner_candidate **pick, ts_err *err);
+
+#endif
