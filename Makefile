@@ -6,9 +6,6 @@ B       := build
 # make V=1 shows the commands.
 Q        = $(if $(V),,@echo '  $@' && )
 
-# Where installed programs find their templates; a build in the tree uses the tree's own.
-TEMPLATES_DIR ?= $(CURDIR)/templates
-
 CPPFLAGS_TS := -I. -I$(B)/generated -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8
 CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
 # Static archives of Debian's packages: the programs and the library need only glibc at run time.
@@ -36,9 +33,14 @@ OBJ_GEN     := $(call objs,$(SRC_GEN))
 OBJ_TUNER   := $(call objs,$(SRC_TUNER) $(SRC_WRITE) $(SRC_ORACLE)) $(B)/obj/generated/oracles.o
 OBJ_ALL     := $(sort $(OBJ_LIB) $(OBJ_GEN) $(OBJ_TUNER))
 
+# The version stands in the public header alone; the soname's number is the major one.
+version_part = $(shell sed -n 's/^.define TS_VERSION_$(1) //p' runtime/tunesmith_kernels.h)
+VERSION := $(call version_part,MAJOR).$(call version_part,MINOR).$(call version_part,PATCH)
+SONAME  := libtunesmith.so.$(call version_part,MAJOR)
+
 PROGRAMS := $(B)/tune $(B)/infer $(B)/libtunesmith.a $(B)/libtunesmith.so
 
-.PHONY: all help setup packages nvrtc demo test test-all test-gpu test-models bench check-deps clean
+.PHONY: all help setup packages nvrtc install uninstall dist demo test test-all test-gpu test-models bench check-deps clean
 all: $(PROGRAMS) $(B)/include/tunesmith.h $(B)/include/tunesmith_kernels.h
 
 help:
@@ -84,7 +86,7 @@ $(call objs,$(SRC_ORACLE)): $(B)/generated/.stamp
 $(call objs,$(SRC_ORACLE)): CFLAGS_TS += -O3
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' $(CFLAGS_TS) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
 
 $(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
 
@@ -96,10 +98,11 @@ $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 # Debian's jansson archive refers to stdin in a way that no shared object may: its .so travels beside ours instead.
-$(B)/libtunesmith.so: $(OBJ_LIB)
-	$(Q)$(CC) -shared $(CFLAGS_TS) $^ -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-soname,libtunesmith.so.0 \
-	    -Wl,-rpath,'$$ORIGIN' $(subst -l:libjansson.a,-ljansson,$(LIBS_RUNTIME))
-	@cp -Lf $$($(CC) -print-file-name=libjansson.so.4) $(@D)/
+LINK_SHARED = $(CC) -shared $(CFLAGS_TS) $(OBJ_LIB) -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined \
+    -Wl,-soname,$(SONAME) -Wl,--version-script=runtime/tunesmith.map $(subst -l:libjansson.a,-ljansson,$(LIBS_RUNTIME))
+$(B)/libtunesmith.so: $(OBJ_LIB) runtime/tunesmith.map
+	$(Q)$(LINK_SHARED) -Wl,-rpath,'$$ORIGIN'
+	@cp -Lf $$($(CC) -print-file-name=libjansson.so.4) $(@D)/ && ln -sf libtunesmith.so $(@D)/$(SONAME)
 $(B)/infer: $(call objs,$(SRC_INFER)) $(B)/libtunesmith.a
 	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
 $(B)/tune: $(B)/obj/tuner/main.o $(OBJ_TUNER) $(OBJ_GEN) $(B)/libtunesmith.a
@@ -114,7 +117,53 @@ $(B)/include/%.h: runtime/%.h db/status.h
 TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/*_test.c))
 $(B)/tests/%: tests/%.c $(OBJ_ALL)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(TEMPLATES_DIR)"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
+	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(CURDIR)/templates"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
+
+## make install     to PREFIX (/usr/local), staged below DESTDIR; `make uninstall` removes the same files
+PREFIX    ?= /usr/local
+BINDIR    ?= $(PREFIX)/bin
+LIBDIR    ?= $(PREFIX)/lib
+PYTHONDIR ?= $(PREFIX)/lib/python3/dist-packages
+HEADERS   := include/tunesmith.h include/tunesmith_kernels.h
+MANUALS   := tuner/tune.1 runtime/infer/infer.1
+# All of templates/: kernel text, targets, cases and oracles, since the tuner hashes and compiles from them.
+TEMPLATE_FILES := $(shell find templates -type f ! -name '.*' | LC_ALL=C sort)
+INSTALLED = $(BINDIR)/tune $(BINDIR)/infer $(LIBDIR)/libtunesmith.a $(LIBDIR)/libtunesmith.so $(LIBDIR)/$(SONAME) \
+    $(LIBDIR)/libtunesmith.so.$(VERSION) $(LIBDIR)/pkgconfig/tunesmith.pc $(PYTHONDIR)/tunesmith.py \
+    $(HEADERS:%=$(PREFIX)/%) $(FAMILIES:%=$(PREFIX)/include/tunesmith/%/args.h) \
+    $(patsubst %,$(PREFIX)/share/man/man1/%,$(notdir $(MANUALS))) $(TEMPLATE_FILES:%=$(PREFIX)/share/tunesmith/%)
+
+# The library as it is installed: its packages are the system's, so it has no run path.
+$(B)/install/libtunesmith.so: $(OBJ_LIB) runtime/tunesmith.map
+	@mkdir -p $(@D)
+	$(Q)$(LINK_SHARED)
+install: all $(B)/install/libtunesmith.so
+	@umask 022; set -e; put() { install -D -m "$$1" "$$2" "$(DESTDIR)$$3"; }; \
+	put 755 $(B)/tune $(BINDIR)/tune; put 755 $(B)/infer $(BINDIR)/infer; \
+	put 644 $(B)/libtunesmith.a $(LIBDIR)/libtunesmith.a; \
+	put 644 $(B)/install/libtunesmith.so $(LIBDIR)/libtunesmith.so.$(VERSION); \
+	ln -sf libtunesmith.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME); ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libtunesmith.so; \
+	put 644 runtime/tunesmith.pc.in $(LIBDIR)/pkgconfig/tunesmith.pc; \
+	sed -i -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' \
+	    -e 's|@PYTHONDIR@|$(PYTHONDIR:$(PREFIX)/%=$${prefix}/%)|' $(DESTDIR)$(LIBDIR)/pkgconfig/tunesmith.pc; \
+	put 644 runtime/python/tunesmith.py $(PYTHONDIR)/tunesmith.py; \
+	for f in $(HEADERS); do put 644 $(B)/$$f $(PREFIX)/$$f; done; \
+	for f in $(FAMILIES); do put 644 templates/$$f/args.h $(PREFIX)/include/tunesmith/$$f/args.h; done; \
+	for f in $(MANUALS); do put 644 $$f $(PREFIX)/share/man/man1/$${f##*/}; done; \
+	for f in $(TEMPLATE_FILES); do put 644 $$f $(PREFIX)/share/tunesmith/$$f; done
+	@echo "  installed below $(DESTDIR)$(PREFIX)"
+# Folders of ours go when they are empty: a database in share/tunesmith stays.
+uninstall:
+	@for f in $(INSTALLED); do rm -f "$(DESTDIR)$$f"; done
+	@find $(DESTDIR)$(PREFIX)/share/tunesmith $(DESTDIR)$(PREFIX)/include/tunesmith -depth -type d -empty -delete 2>/dev/null || true
+
+## make dist        build/tunesmith-VERSION.tar.gz from the committed sources; the same bytes for the same commit
+dist:
+	@mkdir -p $(B)
+	@git diff --quiet HEAD || echo "dist: what is not committed is left out" >&2
+	@git archive --format=tar --prefix=tunesmith-$(VERSION)/ -o $(B)/dist.tar HEAD
+	@gzip -9nc $(B)/dist.tar > $(B)/tunesmith-$(VERSION).tar.gz && rm $(B)/dist.tar
+	@echo "  $(B)/tunesmith-$(VERSION).tar.gz"
 
 ## make demo        the main job: set up, build, tune for the GPU (else the CPU), continue a text with the result
 demo:

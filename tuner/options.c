@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "templates_dir.h"
+
 enum command_bits { TUNE = 1, CHECK = 2 };
 
 static ts_status read_number(const char *name, const char *text, double low, double high,
@@ -165,7 +167,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
                        .strategy = "auto",
                        .seed = 1,
                        .sample = -1};
-    o.template_dirs[0] = TS_TEMPLATES_DIR;
+    o.template_dirs[0] = ""; /* not chosen yet */
     opterr = 0;
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
@@ -180,6 +182,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     }
     if (optind < argc)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", argv[optind]);
+    if (!*o.template_dirs[0]) TS_TRY(tuner_templates_dir(&o.template_dirs[0], err));
     *out = o;
     return TS_STATUS_OK;
 }

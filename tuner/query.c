@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "options.h"
 #include "report.h"
+#include "templates_dir.h"
 
 typedef struct query_options {
     const char *db, *out;
@@ -127,10 +128,11 @@ static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) 
 /* The user's words in canonical form, so that fields may be given in any order; as they are where
  * the family is not a built-in one. */
 static void canonical(const char *words, ts_buf *out) {
-    const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
+    const char *dirs[] = {NULL, NULL};
     gen *g = NULL;
     gen_problem problem;
-    bool known = gen_open(dirs, &g, NULL) == TS_STATUS_OK &&
+    bool known = tuner_templates_dir(&dirs[0], NULL) == TS_STATUS_OK &&
+                 gen_open(dirs, &g, NULL) == TS_STATUS_OK &&
                  gen_problem_parse(g, words, &problem, NULL) == TS_STATUS_OK;
     if (known) gen_problem_text(&problem, out);
     else ts_buf_printf(out, "%s", words);

@@ -7,6 +7,7 @@
 
 #include "oracle.h"
 #include "process.h"
+#include "templates_dir.h"
 
 volatile sig_atomic_t tuner_interrupted;
 
@@ -64,8 +65,7 @@ static ts_status build_oracles(tuner_session *s, ts_err *err) {
     for (size_t i = 0; i < s->selection.count; i++) {
         const gen_family *family = s->selection.problems[i].problem.family;
         char path[400];
-        bool built_in =
-            strncmp(gen_family_dir(family), TS_TEMPLATES_DIR, strlen(TS_TEMPLATES_DIR)) == 0;
+        bool built_in = tuner_templates_built_in(gen_family_dir(family));
         snprintf(path, sizeof path, "%s/%s.so", s->scratch, gen_family_name(family));
         if ((built_in && tuner_oracle_is_linked(gen_family_name(family))) ||
             access(path, F_OK) == 0)

@@ -63,13 +63,15 @@ _library = None
 
 
 def _candidates():
-    """Where the library may be: the variable alone if set, beside this file, the source tree's build, the system."""
+    """Where the library may be: the variable alone if set, beside this file, the source tree's build, the lib
+    folder that this file is installed below, the system."""
     chosen = os.environ.get("TUNESMITH_LIB")
     if chosen:
         return [chosen]
     here = os.path.dirname(os.path.abspath(__file__))
     files = [os.path.join(here, "libtunesmith.so"),
-             os.path.join(here, "..", "..", "build", "libtunesmith.so")]
+             os.path.join(here, "..", "..", "build", "libtunesmith.so"),
+             os.path.join(here, "..", "..", "libtunesmith.so.0")]
     return [f for f in files if os.path.exists(f)] + ["libtunesmith.so.0"]
 
 

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$work/example.c"
+awk '/^```c$/ { on = 1; next } on && /^```$/ { exit } on' README.md >"$work/example.c" # the first C block
 lines=$(wc -l <"$work/example.c")
 [ "$lines" -ge 15 ] && [ "$lines" -le 36 ] || { echo "the example has $lines lines; about 30 are promised"; exit 1; }
 ${CC:-cc} -std=c17 -Wall -Wextra -Werror -Ibuild/include "$work/example.c" -o "$work/example" build/libtunesmith.a \
