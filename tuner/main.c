@@ -50,6 +50,18 @@ static const char check_help[] =
     "\n"
     "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any\n";
 
+static const char regret_help[] =
+    "tune regret [options]   how good the static model's picks are where all was measured\n"
+    "\n"
+    "  --gpu TARGET          whose measurements (default auto)\n"
+    "  --db FILE             a database that a GPU was tuned into\n"
+    "  --templates, --templates-root, --jobs, --timeout, --json, --quiet\n"
+    "                        as for tune\n"
+    "\n"
+    "For each measured problem the model picks among the variants that were timed; regret is how\n"
+    "much slower the pick was than the best. The last lines are the medians of the families, which\n"
+    "family.lua keeps.\n";
+
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
     "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
@@ -62,8 +74,11 @@ static const struct command {
     const char *help;
 } commands[] = {
     {"tune", tuner_command_tune, tune_help}, /* also what runs without a name */
-    {"check", tuner_command_check, check_help},       {"ls", tuner_command_ls, ls_help},
-    {"explain", tuner_command_explain, explain_help}, {"export", tuner_command_export, export_help},
+    {"check", tuner_command_check, check_help},
+    {"regret", tuner_command_regret, regret_help},
+    {"ls", tuner_command_ls, ls_help},
+    {"explain", tuner_command_explain, explain_help},
+    {"export", tuner_command_export, export_help},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -101,8 +116,8 @@ static int exit_code_of(ts_status status) {
 }
 
 int main(int argc, char **argv) {
-    const struct command *command =
-        argc > 1 && argv[1][0] != '-' ? find_command(argv[1]) : &commands[0];
+    const struct command *command = argc > 1 && argv[1][0] != '-' ? find_command(argv[1])
+                                                                  : &commands[0];
     if (!command) {
         fprintf(stderr, "tune: no command \"%s\"; see tune --help\n", argv[1]);
         return TUNER_EXIT_USAGE;

@@ -9,7 +9,7 @@
 
 #include "templates_dir.h"
 
-enum command_bits { TUNE = 1, CHECK = 2 };
+enum command_bits { TUNE = 1, CHECK = 2, REGRET = 4 };
 
 static ts_status read_number(const char *name, const char *text, double low, double high,
                              double *out, ts_err *err) {
@@ -88,25 +88,25 @@ static const struct option_row {
     bool takes_value;
     int commands;
 } rows[OPT_COUNT] = {
-    [OPT_GPU] = {"gpu", true, TUNE | CHECK},
-    [OPT_DB] = {"db", true, TUNE},
+    [OPT_GPU] = {"gpu", true, TUNE | CHECK | REGRET},
+    [OPT_DB] = {"db", true, TUNE | REGRET},
     [OPT_MODEL] = {"model", true, TUNE | CHECK},
     [OPT_FAMILY] = {"family", true, TUNE | CHECK},
     [OPT_PROBLEM] = {"problem", true, TUNE | CHECK},
     [OPT_DTYPE] = {"dtype", true, TUNE | CHECK},
     [OPT_BUDGET] = {"budget", true, TUNE},
-    [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK},
+    [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK | REGRET},
     [OPT_DEVICE] = {"device", true, TUNE | CHECK},
-    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK},
-    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK},
+    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK | REGRET},
+    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK | REGRET},
     [OPT_STRATEGY] = {"strategy", true, TUNE},
     [OPT_SEED] = {"seed", true, TUNE | CHECK},
-    [OPT_JOBS] = {"jobs", true, TUNE | CHECK},
+    [OPT_JOBS] = {"jobs", true, TUNE | CHECK | REGRET},
     [OPT_FRESH] = {"fresh", false, TUNE},
     [OPT_DRY_RUN] = {"dry-run", false, TUNE},
     [OPT_REQUIRE_DEVICE] = {"require-device", false, TUNE | CHECK},
-    [OPT_JSON] = {"json", false, TUNE},
-    [OPT_QUIET] = {"quiet", false, TUNE | CHECK},
+    [OPT_JSON] = {"json", false, TUNE | REGRET},
+    [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET},
     [OPT_SAMPLE] = {"sample", true, CHECK},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
 };
@@ -156,17 +156,14 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
 
 ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out,
                               ts_err *err) {
-    int bit = strcmp(command, "check") == 0 ? CHECK : TUNE;
+    bool is_tune = strcmp(command, "tune") == 0;
+    int bit = is_tune ? TUNE : strcmp(command, "check") == 0 ? CHECK : REGRET;
     struct option longs[OPT_COUNT + 1] = {0};
     for (int i = 0; i < OPT_COUNT; i++)
         longs[i] = (struct option){
             rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
-    tuner_options o = {.gpu = "auto",
-                       .budget_s = 180,
-                       .timeout_s = 40,
-                       .strategy = "auto",
-                       .seed = 1,
-                       .sample = -1};
+    tuner_options o = {
+        .gpu = "auto", .budget_s = 180, .timeout_s = 40, .strategy = "auto", .seed = 1, .sample = -1};
     o.template_dirs[0] = ""; /* not chosen yet */
     opterr = 0;
     optind = 1;
@@ -176,8 +173,8 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
         if (id == ':')
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s needs a value", argv[optind - 1]);
         if (!(rows[id - 256].commands & bit))
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s is not an option of `tune%s`",
-                           rows[id - 256].name, bit == CHECK ? " check" : "");
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "--%s is not an option of `tune%s%s`",
+                           rows[id - 256].name, is_tune ? "" : " ", is_tune ? "" : command);
         TS_TRY(set_option(&o, (enum option_id)(id - 256), optarg, err));
     }
     if (optind < argc)
@@ -190,9 +187,12 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
 ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err) {
     const char *chosen = option ? option : getenv("TUNESMITH_DB");
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (chosen && *chosen) ts_buf_printf(out, "%s", chosen);
-    else if (data && *data) ts_buf_printf(out, "%s/tunesmith/tunesmith.db", data);
-    else if (home && *home) ts_buf_printf(out, "%s/.local/share/tunesmith/tunesmith.db", home);
+    if (chosen && *chosen)
+        ts_buf_printf(out, "%s", chosen);
+    else if (data && *data)
+        ts_buf_printf(out, "%s/tunesmith/tunesmith.db", data);
+    else if (home && *home)
+        ts_buf_printf(out, "%s/.local/share/tunesmith/tunesmith.db", home);
     else
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no place for the database; use --db FILE");
     if (out->failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "path of the database");
