@@ -59,14 +59,23 @@ static int by_place(const void *a, const void *b) {
     return target ? target : device ? device : strcmp(x->problem, y->problem);
 }
 
+static size_t count_measured(const db_winner *winners, size_t count) {
+    size_t measured = 0;
+    for (size_t i = 0; i < count; i++) measured += strcmp(winners[i].evidence, "measured") == 0;
+    return measured;
+}
+
 static void print_groups(const db_winner *winners, size_t count) {
     for (size_t begin = 0, end; begin < count; begin = end) {
         const db_winner *first = &winners[begin];
         for (end = begin; end < count && strcmp(winners[end].target, first->target) == 0 &&
                           strcmp(winners[end].device.name, first->device.name) == 0;)
             end++;
-        printf("%s%s on %s\n", begin ? "\n" : "", first->target,
+        size_t measured = count_measured(first, end - begin);
+        printf("%s%s on %s: ", begin ? "\n" : "", first->target,
                *first->device.name ? first->device.name : "any device");
+        if (measured) printf("%zu of %zu measured\n", measured, end - begin);
+        else puts("compiled and ranked only, no such device has run these");
         tuner_report_table(first, end - begin, 0);
     }
 }
