@@ -116,7 +116,8 @@ ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err);
 ts_status db_each_result(db_writer *w, const char *problem, const char *target, const char *device,
                          void (*each)(void *context, const db_result *result), void *context,
                          ts_err *err);
-/* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one. */
+/* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one, and
+ * ends what was predicted for the problem on the target. */
 ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err);
 /* The stored winner, strings in `arena`; NOT_FOUND if there is none or it fails its hash. */
 ts_status db_read_winner(db_writer *w, const char *problem, const char *target, const char *device,

@@ -64,6 +64,7 @@ typedef struct tuner_task {
 typedef struct tuner_campaign {
     tuner_session *session;
     tuner_ledger ledger;
+    tuner_device_facts any_device; /* what predictions are stored for: no name, only a target */
     ts_arena arena;
     const tuner_compiler *compiler;
     tuner_progress progress;

@@ -1,5 +1,6 @@
 /* `tune`: the whole run, from options to the table of winners. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,9 +110,18 @@ static ts_status write_meta(tuner_campaign *campaign, ts_err *err) {
     return db_meta_set(campaign->ledger.db, "compiler", campaign->compiler->name, err);
 }
 
+/* Predictions are made for any device of the target, not for the one that happens to be here. */
+static ts_status open_ledger(tuner_campaign *campaign, const char *path, ts_err *err) {
+    const tuner_session *s = campaign->session;
+    rt_device_info *any = &campaign->any_device.info;
+    snprintf(any->target, sizeof any->target, "%s", gen_target_name(s->target));
+    return tuner_ledger_open(&campaign->ledger, path,
+                             s->have_device ? &s->facts : &campaign->any_device, err);
+}
+
 static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code,
                               ts_err *err) {
-    TS_TRY(tuner_ledger_open(&campaign->ledger, path, &campaign->session->facts, err));
+    TS_TRY(open_ledger(campaign, path, err));
     campaign->session->lab.exclusive = campaign->session->have_device &&
                                        gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));

@@ -220,6 +220,27 @@ static void measured_is_never_replaced_by_predicted(void **state) {
     assert_int_equal(query_int(path, "SELECT count(*) FROM winner"), 1);
 }
 
+/* A prediction is for any device of its target: the first measurement there ends it. */
+static void measuring_ends_predictions_for_other_devices(void **state) {
+    (void)state;
+    const char *path = in_scratch("t.db");
+    db_writer *w = open_writer(path);
+    db_kernel kernel = sample_kernel(0);
+    int64_t id = write_kernel(w, &kernel);
+    db_winner predicted = sample_winner(0, id), elsewhere = predicted, measured = predicted;
+    predicted.evidence = elsewhere.evidence = "predicted";
+    predicted.device.name = "";
+    elsewhere.problem = "another problem"; /* stays */
+    elsewhere.device.name = "";
+    CHECK_OK(db_write_winner(w, &predicted, &err));
+    CHECK_OK(db_write_winner(w, &elsewhere, &err));
+    assert_int_equal(query_int(path, "SELECT count(*) FROM winner"), 2);
+    CHECK_OK(db_write_winner(w, &measured, &err));
+    db_writer_close(w);
+    assert_int_equal(query_int(path, "SELECT count(*) FROM winner WHERE evidence = 'measured'"), 1);
+    assert_int_equal(query_int(path, "SELECT count(*) FROM winner"), 2);
+}
+
 static void image_holds_wanted_targets_and_no_losers(void **state) {
     (void)state;
     const char *path = in_scratch("t.db");
@@ -322,6 +343,7 @@ int main(void) {
         TEST(second_connection_sees_each_result),
         TEST(equal_kernels_and_blobs_are_stored_once),
         TEST(measured_is_never_replaced_by_predicted),
+        TEST(measuring_ends_predictions_for_other_devices),
         TEST(image_holds_wanted_targets_and_no_losers),
         TEST(what_a_reader_would_refuse_is_not_written),
         TEST(tuning_again_repairs_a_damaged_row),

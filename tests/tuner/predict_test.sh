@@ -21,6 +21,7 @@ check "and the command for the target" grep -q "tune --gpu sm_86 --db $db" "$scr
 check "every entry is predicted, without a time" test "$(query "$db" "SELECT count(*) FROM winner WHERE evidence = 'predicted' AND time_us IS NULL")" = 2
 check "the ranked entry says its expected regret" grep -qE 'gemm m=512.*predicted, regret ([0-9]+ %|unknown)' "$scratch/out"
 check "a family without costs keeps its default and says so" grep -qE 'norm m=16.*predicted, default, not ranked' "$scratch/out"
+check "for any device of the target" test "$(query "$db" "SELECT count(*) FROM winner JOIN device ON device.id = device_id WHERE device.name = ''")" = 2
 check "no result has a time" test "$(query "$db" "SELECT count(*) FROM result WHERE time_us IS NOT NULL")" = 0
 check "the default is stored beside the pick" test "$(query "$db" "SELECT count(*) FROM kernel WHERE is_default = 1 AND family = 'gemm'")" = 1
 
