@@ -92,6 +92,10 @@ TS_API const char *ts_dtype_name(ts_dtype dtype);
  * INVALID_ARGUMENT: a config field or tensor that does not fit, by name. */
 TS_API ts_status ts_model_load(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
                                ts_err *err);
+/* The same without weight files: values are made up from `seed` as before a training, which gives the
+ * speed of a model but no sense. `dir` needs only a config.json, or is the path of one. */
+TS_API ts_status ts_model_make_up(ts_engine *engine, const char *dir, ts_dtype dtype, uint64_t seed,
+                                  ts_model **out, ts_err *err);
 TS_API void ts_model_close(ts_model *model);
 
 typedef struct ts_model_info {
@@ -99,6 +103,7 @@ typedef struct ts_model_info {
     ts_dtype dtype;         /* in use, never AUTO */
     int32_t vocab, hidden, layers;
     size_t weight_bytes; /* on the device */
+    size_t step_bytes;   /* that a decode step must move: weights read, state read and written */
 } ts_model_info;
 
 TS_API ts_model_info ts_model_describe(const ts_model *model);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../runtime/copy_speed.h"
 #include "bench_cache.h"
 #include "oracle.h"
 
@@ -57,7 +58,7 @@ static void answer_limit(server *s, tuner_reader *request, ts_buf *answer) {
     ts_err err = {0};
     double gbytes = 0;
     ts_status status = open_device(s, &err);
-    if (status == TS_STATUS_OK) status = tuner_time_copy(s->device, s->stream, &gbytes, &err);
+    if (status == TS_STATUS_OK) status = rt_copy_speed(s->device, s->stream, &gbytes, &err);
     put_status(answer, status, &err);
     if (status == TS_STATUS_OK) tuner_put_bytes(answer, &gbytes, sizeof gbytes);
 }

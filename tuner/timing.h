@@ -35,10 +35,6 @@ ts_status tuner_time(tuner_rig *rig, const ts_kernel *kernel, double best_us, tu
 ts_status tuner_time_race(tuner_rig *rig, const ts_kernel *const *kernels, size_t count,
                           double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err);
 
-/* Copy bandwidth of the device, bytes read plus bytes written in 1e9 a second: the limit that the
- * report compares with. */
-ts_status tuner_time_copy(ts_device *device, void *stream, double *gbytes, ts_err *err);
-
 /* q-quantile (0..1) of `count` values; sorts them. */
 double tuner_quantile(double *values, int count, double q);
 

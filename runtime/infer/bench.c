@@ -1,88 +1,217 @@
-/* --bench: prefill and decode speed as a user meets them, sampling included. The prompt is the
- * given one, else 512 made-up ids. One round warms up, then the best of three is taken: what
- * disturbs a round only ever slows it.
+/* --bench: load, prefill and decode as a user meets them: the session's own chunks, the choice of
+ * each token included and waited for. Prefill counts until the first token is there. Prompts are the
+ * given one, else made-up ids of two lengths.
+ *
+ * Every figure is the median of several runs after runs that only warm up. Decoding is compared with
+ * a limit: no step can be faster than copying its bytes (weights read, state read and written).
  */
+#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../db/base.h"
+#include "../copy_speed.h"
 #include "infer.h"
 
-enum { PROMPT_TOKENS = 512, NEW_TOKENS = 128, ROUNDS = 3 };
+enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15 };
 
-typedef struct speed {
-    double prefill_s, decode_s;
-} speed;
+static const int32_t made_up_lengths[] = {512, 2048};
+static const double WARM_S = 0.3; /* a GPU's clocks have settled by then */
+static const double ENOUGH_S = 5; /* no more runs of a figure after this */
 
-/* Ids spread over the vocabulary, the same every time. */
-static bool invent_prompt(infer_prompt *out, int32_t vocab) {
-    out->ids = malloc(PROMPT_TOKENS * sizeof *out->ids);
-    if (!out->ids) return false;
-    for (int32_t i = 0; i < PROMPT_TOKENS; i++) out->ids[i] = (int32_t)((int64_t)i * 7919 % vocab);
-    out->count = PROMPT_TOKENS;
-    return true;
-}
+typedef struct bench {
+    infer *in;
+    ts_session *session;
+    ts_sampler *sampler;
+    int32_t steps;
+} bench;
 
-/* The prompt until its first token is there, then `steps` more tokens. */
-static ts_status round_trip(ts_session *session, ts_sampler *sampler, const infer_prompt *prompt,
-                            int32_t steps, speed *out, ts_err *err) {
+typedef struct runs {
+    double seconds[MOST_RUNS];
+    int count;
+} runs;
+
+/* One run: *seconds is what it took. */
+typedef ts_status (*run_once)(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err);
+
+/* The prompt until its first token is there. */
+static ts_status run_prefill(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err) {
     int32_t id;
-    TS_TRY(ts_session_reset(session, err));
+    TS_TRY(ts_session_reset(b->session, err));
     double begin = infer_now();
-    TS_TRY(infer_prompt_feed(prompt, session, NULL, err));
-    TS_TRY(ts_session_next(session, sampler, &id, err));
-    double first = infer_now();
-    for (int32_t i = 0; i < steps; i++) TS_TRY(ts_session_next(session, sampler, &id, err));
-    *out = (speed){first - begin, infer_now() - first};
+    TS_TRY(infer_prompt_feed(prompt, b->session, NULL, err));
+    TS_TRY(ts_session_next(b->session, b->sampler, &id, err));
+    *seconds = infer_now() - begin;
     return TS_STATUS_OK;
 }
 
-static ts_status measure(infer *in, const infer_prompt *prompt, int32_t steps, speed *best,
+/* `steps` more tokens. */
+static ts_status run_decode(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err) {
+    (void)prompt;
+    int32_t id;
+    double begin = infer_now();
+    for (int32_t i = 0; i < b->steps; i++)
+        TS_TRY(ts_session_next(b->session, b->sampler, &id, err));
+    *seconds = infer_now() - begin;
+    return TS_STATUS_OK;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Warms up, then runs until there are enough; *out is sorted. */
+static ts_status measure(bench *b, run_once once, const infer_prompt *prompt, runs *out,
                          ts_err *err) {
-    ts_session_options options = ts_session_defaults();
-    ts_sampler_options sampling = infer_sampling(in->options, in->model);
-    ts_session *session = NULL;
-    ts_sampler *sampler = NULL;
-    options.embeds = in->embeds;
-    ts_status status = ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &sampler,
-                                         err);
-    if (status == TS_STATUS_OK) status = ts_session_create(in->model, &options, &session, err);
-    for (int round = 0; round <= ROUNDS && status == TS_STATUS_OK; round++) {
-        speed s = {0};
-        status = round_trip(session, sampler, prompt, steps, &s, err);
-        if (round == 1 || (round > 1 && s.prefill_s < best->prefill_s))
-            best->prefill_s = s.prefill_s;
-        if (round == 1 || (round > 1 && s.decode_s < best->decode_s)) best->decode_s = s.decode_s;
+    double seconds, begin = infer_now();
+    do {
+        TS_TRY(once(b, prompt, &seconds, err));
+    } while (infer_now() - begin < WARM_S);
+    begin = infer_now();
+    out->count = 0;
+    while (out->count < LEAST_RUNS || (out->count < MOST_RUNS && infer_now() - begin < ENOUGH_S)) {
+        TS_TRY(once(b, prompt, &out->seconds[out->count], err));
+        out->count++;
     }
-    ts_session_close(session);
-    ts_sampler_close(sampler);
-    return status;
+    qsort(out->seconds, (size_t)out->count, sizeof *out->seconds, ascending);
+    return TS_STATUS_OK;
+}
+
+static double median(const runs *r) {
+    return (r->seconds[(r->count - 1) / 2] + r->seconds[r->count / 2]) / 2;
+}
+
+/* Range of the runs as a share of their median. */
+static double spread(const runs *r) {
+    return (r->seconds[r->count - 1] - r->seconds[0]) / median(r);
+}
+
+/* ---- figures ---- */
+
+/* One line: the object as it is, or the text made from it. Takes the object. */
+static void print_figure(const bench *b, json_t *object, const char *text) {
+    char *line = b->in->options->json ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(7))
+                                      : NULL;
+    puts(line ? line : text);
+    fflush(stdout);
+    free(line);
+    json_decref(object);
+}
+
+static void print_load(const bench *b) {
+    char text[160];
+    ts_device *device = ts_engine_device(b->in->engine);
+    ts_model_info info = ts_model_describe(b->in->model);
+    snprintf(text, sizeof text, "load     %.3f s", b->in->load_s);
+    print_figure(b,
+                 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:f}", "figure", "load",
+                           "device", device->info.name, "target", device->info.target, "driver",
+                           device->info.driver, "model_type", info.model_type, "dtype",
+                           ts_dtype_name(info.dtype), "random_weights",
+                           b->in->options->random_weights, "weight_bytes",
+                           (json_int_t)info.weight_bytes, "load_s", b->in->load_s),
+                 text);
+}
+
+static ts_status bench_prefill(bench *b, const infer_prompt *prompt, ts_err *err) {
+    char text[160];
+    runs r;
+    TS_TRY(measure(b, run_prefill, prompt, &r, err));
+    double rate = (double)prompt->count / median(&r);
+    snprintf(text, sizeof text, "prefill  %zu tokens, %.1f tok/s", prompt->count, rate);
+    print_figure(b,
+                 json_pack("{s:s, s:I, s:f, s:f, s:i, s:f}", "figure", "prefill", "prefill_tokens",
+                           (json_int_t)prompt->count, "prefill_tokens_per_s", rate, "prefill_s",
+                           median(&r), "runs", r.count, "spread", spread(&r)),
+                 text);
+    return TS_STATUS_OK;
+}
+
+static ts_status bench_decode(bench *b, ts_err *err) {
+    char text[240];
+    runs r;
+    double copy_gbytes = 0;
+    ts_device *device = ts_engine_device(b->in->engine);
+    size_t bytes = ts_model_describe(b->in->model).step_bytes;
+    TS_TRY(measure(b, run_decode, NULL, &r, err));
+    TS_TRY(rt_copy_speed(device, NULL, &copy_gbytes, err));
+    double step_s = median(&r) / b->steps, limit_s = (double)bytes * 1e-9 / copy_gbytes;
+    snprintf(text, sizeof text,
+             "decode   %d tokens, %.1f tok/s, %.1f us a token\n"
+             "limit    %.1f MB a token, copied at %.1f GB/s: %.1f tok/s; %.1f %% of it reached",
+             b->steps, 1 / step_s, step_s * 1e6, (double)bytes * 1e-6, copy_gbytes, 1 / limit_s,
+             limit_s / step_s * 100);
+    print_figure(b,
+                 json_pack("{s:s, s:i, s:f, s:f, s:I, s:f, s:f, s:f, s:i, s:f}", "figure", "decode",
+                           "decode_tokens", b->steps, "decode_tokens_per_s", 1 / step_s,
+                           "us_per_token", step_s * 1e6, "bytes_per_token", (json_int_t)bytes,
+                           "copy_gbytes_per_s", copy_gbytes, "limit_tokens_per_s", 1 / limit_s,
+                           "share_of_limit", limit_s / step_s, "runs", r.count, "spread", spread(&r)),
+                 text);
+    return TS_STATUS_OK;
+}
+
+/* ---- what is measured ---- */
+
+/* Ids spread over the vocabulary, the same every time. */
+static ts_status invent_prompt(infer_prompt *out, int32_t length, int32_t vocab, ts_err *err) {
+    *out = (infer_prompt){.ids = malloc((size_t)length * sizeof *out->ids), .count = (size_t)length};
+    if (!out->ids) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "prompt");
+    for (int32_t i = 0; i < length; i++) out->ids[i] = (int32_t)((int64_t)i * 7919 % vocab);
+    return TS_STATUS_OK;
+}
+
+/* NaN is often faster or slower than numbers: figures of it would mean nothing. */
+static ts_status check_finite(bench *b, ts_err *err) {
+    const float *logits;
+    TS_TRY(ts_session_logits(b->session, &logits, err));
+    int32_t vocab = ts_model_describe(b->in->model).vocab;
+    for (int32_t i = 0; i < vocab; i++) {
+        if (!isfinite(logits[i]))
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "the logit of id %d is not finite: no speed is told for such a model", i);
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status bench_prompts(bench *b, const infer_prompt *given, ts_err *err) {
+    int32_t vocab = ts_model_describe(b->in->model).vocab;
+    if (given->ids || given->vectors) return bench_prefill(b, given, err);
+    for (size_t i = 0; i < sizeof made_up_lengths / sizeof *made_up_lengths; i++) {
+        infer_prompt prompt;
+        TS_TRY(invent_prompt(&prompt, made_up_lengths[i], vocab, err));
+        ts_status status = bench_prefill(b, &prompt, err);
+        infer_prompt_free(&prompt);
+        TS_TRY(status);
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
+    ts_session_options options = ts_session_defaults();
+    ts_sampler_options sampling = infer_sampling(b->in->options, b->in->model);
+    options.embeds = b->in->embeds;
+    TS_TRY(ts_sampler_create(&sampling, ts_model_describe(b->in->model).vocab, &b->sampler, err));
+    TS_TRY(ts_session_create(b->in->model, &options, &b->session, err));
+    print_load(b);
+    TS_TRY(bench_prompts(b, given, err));
+    TS_TRY(check_finite(b, err));
+    TS_TRY(bench_decode(b, err));
+    return check_finite(b, err);
 }
 
 int infer_bench(infer *in) {
-    infer_prompt prompt = {0};
+    bench b = {.in = in,
+               .steps = in->options->new_tokens > 0 ? in->options->new_tokens : NEW_TOKENS};
+    infer_prompt given = {0};
     ts_err err = {0};
-    speed best = {0};
     int status = EXIT_DONE;
-    int32_t steps = in->options->new_tokens > 0 ? in->options->new_tokens : NEW_TOKENS;
-    if (!infer_prompt_make(in, &prompt, &status)) return status;
-    if (!prompt.ids && !prompt.vectors &&
-        !invent_prompt(&prompt, ts_model_describe(in->model).vocab)) {
-        ts_fail(&err, TS_STATUS_OUT_OF_MEMORY, "prompt");
-        return infer_fail(&err);
-    }
-    if (measure(in, &prompt, steps, &best, &err) != TS_STATUS_OK) {
-        status = infer_fail(&err);
-    } else if (in->options->json) {
-        printf("{\"load_s\":%.6f,\"prefill_tokens\":%zu,\"prefill_tokens_per_s\":%.3f,\"decode_tokens\":%d,"
-               "\"decode_tokens_per_s\":%.3f}\n",
-               in->load_s, prompt.count, (double)prompt.count / best.prefill_s, steps,
-               steps / best.decode_s);
-    } else {
-        printf("load     %.3f s\nprefill  %zu tokens, %.1f tok/s\ndecode   %d tokens, %.1f tok/s\n",
-               in->load_s, prompt.count, (double)prompt.count / best.prefill_s, steps,
-               steps / best.decode_s);
-    }
-    infer_prompt_free(&prompt);
+    if (!infer_prompt_make(in, &given, &status)) return status;
+    if (run_bench(&b, &given, &err) != TS_STATUS_OK) status = infer_fail(&err);
+    ts_session_close(b.session);
+    ts_sampler_close(b.sampler);
+    infer_prompt_free(&given);
     return status;
 }

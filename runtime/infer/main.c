@@ -101,6 +101,13 @@ ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, flo
 
 /* ---- opening ---- */
 
+static ts_status open_model(infer *in, ts_err *err) {
+    const infer_options *o = in->options;
+    return o->random_weights
+               ? ts_model_make_up(in->engine, o->model_dir, o->dtype, o->seed, &in->model, err)
+               : ts_model_load(in->engine, o->model_dir, o->dtype, &in->model, err);
+}
+
 /* A directory without tokenizer.json is fine where no text goes in: ids come out then. */
 static ts_status open_tokenizer(infer *in, ts_err *err) {
     const infer_options *o = in->options;
@@ -131,9 +138,7 @@ static int run(const infer_options *options) {
     double begin = infer_now();
     int status;
     if (ts_engine_open(&engine, &in.engine, &err) != TS_STATUS_OK ||
-        ts_model_load(in.engine, options->model_dir, options->dtype, &in.model, &err) !=
-            TS_STATUS_OK ||
-        open_tokenizer(&in, &err) != TS_STATUS_OK) {
+        open_model(&in, &err) != TS_STATUS_OK || open_tokenizer(&in, &err) != TS_STATUS_OK) {
         status = infer_fail(&err);
         goto done;
     }

@@ -33,6 +33,8 @@ typedef struct rt_arch {
     void (*place_weights)(void *self, rt_layout *layout);
     /* `upload->dims` is set by the callee. */
     ts_status (*load_weights)(const void *self, rt_upload *upload, ts_err *err);
+    /* Bytes of weights that a decode step leaves alone; NULL: none. */
+    size_t (*idle_bytes)(const void *self);
 
     /* `kept` holds what carries from token to token and is zeroed at the start of a sequence;
      * `work` is scratch for passes of up to `chunk` rows. */

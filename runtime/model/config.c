@@ -5,13 +5,21 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "dtype.h"
 
 ts_status rt_config_open(const char *dir, const char *name, rt_config *out, ts_err *err) {
     ts_buf path = {0};
     json_t *root = NULL;
-    ts_buf_printf(&path, "%s/%s", dir, name);
+    struct stat info;
+    if (stat(dir, &info) != 0 || S_ISDIR(info.st_mode)) {
+        ts_buf_printf(&path, "%s/%s", dir, name);
+    } else if (strcmp(name, "config.json") == 0) {
+        ts_buf_printf(&path, "%s", dir);
+    } else {
+        return ts_fail(err, TS_STATUS_NOT_FOUND, "%s: %s is no directory", name, dir);
+    }
     if (path.failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s/%s", dir, name);
     ts_status status = rt_json_read(path.data, &root, err);
     if (status != TS_STATUS_OK) {

@@ -10,7 +10,7 @@ typedef struct rt_config {
     char *path; /* for messages */
 } rt_config;
 
-/* Reads DIR/NAME. */
+/* Reads DIR/NAME; `dir` may be a config.json itself, which then is its directory's only file. */
 ts_status rt_config_open(const char *dir, const char *name, rt_config *out, ts_err *err);
 void rt_config_close(rt_config *config); /* also of a zeroed one */
 

@@ -31,6 +31,7 @@ struct ts_model {
     ts_dtype dtype;
     void *memory; /* all weights */
     size_t memory_bytes;
+    size_t step_bytes; /* of ts_model_info */
     int32_t ends[RT_MAX_ENDS];
     size_t end_count;
     ts_sampler_options sampling;
@@ -41,6 +42,8 @@ struct ts_model {
 ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
                            ts_err *err);
 
+/* Bytes that a session carries from token to token. */
+size_t rt_session_kept_bytes(const ts_model *model);
 /* Bytes that a session of the model takes. */
 ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
                              ts_err *err);

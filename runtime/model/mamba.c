@@ -276,6 +276,7 @@ const rt_arch rt_mamba = {
     .resolve = resolve,
     .place_weights = mamba_place_weights,
     .load_weights = mamba_load_weights,
+    .idle_bytes = mamba_idle_bytes,
     .place_state = place_state,
     .embed = embed,
     .layers = layers,

@@ -79,6 +79,7 @@ void mamba_release(void *self);
 extern const rt_use mamba_uses[MAMBA_OPS];
 
 /* mamba_weights.c */
+size_t mamba_idle_bytes(const void *self);
 void mamba_place_weights(void *self, rt_layout *layout);
 ts_status mamba_load_weights(const void *self, rt_upload *upload, ts_err *err);
 

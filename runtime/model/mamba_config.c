@@ -85,6 +85,7 @@ ts_status mamba_configure(void *self, const rt_config *config, rt_arch_shape *sh
         {"R", m->R},
         {"K", m->K},
         {"P", m->P},
+        {"L", m->L},
         {"use_bias", use_bias},
         {"use_conv_bias", use_conv_bias},
         {"untied", !m->tied},

@@ -18,6 +18,7 @@ ts_model_info ts_model_describe(const ts_model *model) {
         .hidden = model->shape.hidden,
         .layers = model->shape.layers,
         .weight_bytes = model->memory_bytes,
+        .step_bytes = model->step_bytes,
     };
 }
 
@@ -81,6 +82,16 @@ static ts_status resolve(ts_model *model, const char *dir, ts_err *err) {
     return status;
 }
 
+/* Hands out a model that was made with `status`, or closes it. */
+static ts_status finish(ts_model *model, ts_status status, ts_model **out) {
+    if (status == TS_STATUS_OK) {
+        *out = model;
+    } else {
+        ts_model_close(model);
+    }
+    return status;
+}
+
 ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
                            ts_err *err) {
     rt_config config = {0};
@@ -107,15 +118,12 @@ ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, t
         rt_layout layout = {0};
         model->arch->place_weights(model->self, &layout);
         model->memory_bytes = layout.bytes;
+        model->step_bytes = layout.bytes + 2 * rt_session_kept_bytes(model);
+        if (model->arch->idle_bytes) model->step_bytes -= model->arch->idle_bytes(model->self);
     }
 done:
     rt_config_close(&config);
-    if (status == TS_STATUS_OK) {
-        *out = model;
-    } else {
-        ts_model_close(model);
-    }
-    return status;
+    return finish(model, status, out);
 }
 
 /* Tensors that nothing asked for are not an error, but may mean that the model is more than its
@@ -131,27 +139,31 @@ static void report_unused(ts_engine *engine, const rt_tensors *tensors, const bo
                   tensor->file, count, tensor->name);
 }
 
-static ts_status load_weights(ts_model *model, const char *dir, ts_err *err) {
+/* Room on the device, and the weights in it from where `upload` says. */
+static ts_status place_weights(ts_model *model, const char *dir, rt_upload *upload, ts_err *err) {
     ts_device *device = model->engine->device;
-    rt_tensors *tensors = NULL;
     ts_err reason;
-    TS_TRY(rt_tensors_open_dir(dir, &tensors, err));
-    rt_upload upload = {.device = device, .tensors = tensors, .dtype = model->dtype};
-    upload.used = calloc(rt_tensors_count(tensors) + 1, sizeof *upload.used);
-    ts_status status = upload.used
-                           ? device->ops->alloc(device, model->memory_bytes, &model->memory, &reason)
-                           : ts_fail(&reason, TS_STATUS_OUT_OF_MEMORY, "host memory");
+    ts_status status = device->ops->alloc(device, model->memory_bytes, &model->memory, &reason);
     if (status != TS_STATUS_OK) {
-        ts_fail(err, status, "%s: %zu bytes of weights: %s", dir, model->memory_bytes,
-                reason.message);
-        goto done;
+        return ts_fail(err, status, "%s: %zu bytes of weights: %s", dir, model->memory_bytes,
+                       reason.message);
     }
     rt_layout layout = {.base = (uintptr_t)model->memory};
+    upload->device = device;
+    upload->dtype = model->dtype;
     model->arch->place_weights(model->self, &layout);
-    status = model->arch->load_weights(model->self, &upload, err);
-    if (status == TS_STATUS_OK) status = device->ops->sync(device, NULL, err);
+    TS_TRY(model->arch->load_weights(model->self, upload, err));
+    return device->ops->sync(device, NULL, err);
+}
+
+static ts_status load_weights(ts_model *model, const char *dir, ts_err *err) {
+    rt_tensors *tensors = NULL;
+    TS_TRY(rt_tensors_open_dir(dir, &tensors, err));
+    rt_upload upload = {.tensors = tensors};
+    upload.used = calloc(rt_tensors_count(tensors) + 1, sizeof *upload.used);
+    ts_status status = upload.used ? place_weights(model, dir, &upload, err)
+                                   : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", dir);
     if (status == TS_STATUS_OK) report_unused(model->engine, tensors, upload.used);
-done:
     free(upload.used);
     rt_tensors_close(tensors);
     return status;
@@ -161,13 +173,14 @@ ts_status ts_model_load(ts_engine *engine, const char *dir, ts_dtype dtype, ts_m
                         ts_err *err) {
     ts_model *model = NULL;
     TS_TRY(rt_model_prepare(engine, dir, dtype, &model, err));
-    ts_status status = load_weights(model, dir, err);
-    if (status != TS_STATUS_OK) {
-        ts_model_close(model);
-        return status;
-    }
-    *out = model;
-    return TS_STATUS_OK;
+    return finish(model, load_weights(model, dir, err), out);
+}
+
+ts_status ts_model_make_up(ts_engine *engine, const char *dir, ts_dtype dtype, uint64_t seed,
+                           ts_model **out, ts_err *err) {
+    ts_model *model = NULL;
+    TS_TRY(rt_model_prepare(engine, dir, dtype, &model, err));
+    return finish(model, place_weights(model, dir, &(rt_upload){.seed = seed}, err), out);
 }
 
 void ts_model_close(ts_model *model) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "random.h"
 
 typedef struct candidate {
     float score;
@@ -126,18 +127,10 @@ static size_t keep_min_p(const ts_sampler *s, size_t count) {
     return count;
 }
 
-/* Uniform in [0, 1): SplitMix64's finaliser over seed and counter. */
-static double uniform(uint64_t seed, uint64_t counter) {
-    uint64_t x = seed * 0xD1342543DE82EF95u + (counter + 1) * 0x9E3779B97F4A7C15u;
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-    return (double)((x ^ x >> 31) >> 11) * 0x1p-53;
-}
-
 static int32_t draw(ts_sampler *s, size_t count) {
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += s->weights[i];
-    double left = uniform(s->options.seed, s->draws++) * sum;
+    double left = rt_uniform(s->options.seed, s->draws++) * sum;
     for (size_t i = 0; i + 1 < count; i++) {
         left -= s->weights[i];
         if (left < 0) return s->candidates[i].id;

@@ -120,6 +120,14 @@ static ts_status measure(ts_session *s, const ts_session_options *options, ts_er
     return TS_STATUS_OK;
 }
 
+size_t rt_session_kept_bytes(const ts_model *model) {
+    rt_layout kept = {0}, work = {0};
+    void *state = calloc(1, model->arch->state_bytes);
+    if (state) model->arch->place_state(model->self, 1, &kept, &work, state);
+    free(state);
+    return kept.bytes;
+}
+
 ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
                              ts_err *err) {
     ts_session s = {.model = model};

@@ -11,19 +11,12 @@
 
 enum { BLOCK_BYTES = 4 << 20 };
 
-/* How a tensor lies on the device. Only matrices have rows; everything else is one dense run of
- * floats. */
-typedef struct form {
-    ts_dtype dtype;
-    int64_t rows, columns, pitch;
-} form;
-
-static form form_of(const rt_weight *weight, int rank, const int64_t *shape, ts_dtype dtype) {
+rt_form rt_form_of(const rt_weight *weight, int rank, const int64_t *shape, ts_dtype dtype) {
     int64_t count = 1;
     for (int i = 0; i < rank; i++) count *= shape[i];
-    if (weight->kind != RT_MATRIX) return (form){TS_DTYPE_FP32, 1, count, count};
-    return (form){dtype, shape[0], count / shape[0],
-                  rt_pitch(count / shape[0], rt_dtype_bytes(dtype))};
+    if (weight->kind != RT_MATRIX) return (rt_form){TS_DTYPE_FP32, 1, count, count};
+    return (rt_form){dtype, shape[0], count / shape[0],
+                     rt_pitch(count / shape[0], rt_dtype_bytes(dtype))};
 }
 
 static bool is_absent(const rt_weight *weight, const rt_dim *dims) {
@@ -38,15 +31,19 @@ void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, 
             int64_t shape[RT_TENSOR_RANK];
             int rank = rt_dims_shape(dims, table[i].shape, shape, RT_TENSOR_RANK);
             assert(rank > 0);
-            form f = form_of(&table[i], rank, shape, dtype);
+            rt_form f = rt_form_of(&table[i], rank, shape, dtype);
             place = rt_layout_take(layout, (size_t)(f.rows * f.pitch) * rt_dtype_bytes(f.dtype));
         }
         memcpy((char *)block + table[i].member, &place, sizeof place);
     }
 }
 
+void rt_weight_decay(float *values, size_t count) {
+    for (size_t i = 0; i < count; i++) values[i] = -expf(values[i]);
+}
+
 /* Converts rows `first`..`first + rows` of the tensor to `out`, padding with zeros. */
-static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const form *f,
+static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const rt_form *f,
                          rt_weight_kind kind, int64_t first, int64_t rows, float *row,
                          unsigned char *out) {
     size_t columns = (size_t)f->columns, bytes = rt_dtype_bytes(f->dtype);
@@ -55,16 +52,14 @@ static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const form *f
     for (int64_t r = 0; r < rows; r++) {
         rt_to_fp32(stored, source + (size_t)(first + r) * columns * rt_dtype_bytes(stored), columns,
                    row);
-        if (kind == RT_FLOATS_DECAY) {
-            for (size_t c = 0; c < columns; c++) row[c] = -expf(row[c]);
-        }
+        if (kind == RT_FLOATS_DECAY) rt_weight_decay(row, columns);
         rt_from_fp32(f->dtype, row, columns, out + (size_t)(r * f->pitch) * bytes);
     }
 }
 
 static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight, void *place,
                                const rt_upload *upload, ts_err *err) {
-    form f = form_of(weight, tensor->rank, tensor->shape, upload->dtype);
+    rt_form f = rt_form_of(weight, tensor->rank, tensor->shape, upload->dtype);
     size_t row_bytes = (size_t)f.pitch * rt_dtype_bytes(f.dtype);
     int64_t block = row_bytes < BLOCK_BYTES ? (int64_t)(BLOCK_BYTES / row_bytes) : 1;
     if (block > f.rows) block = f.rows;
@@ -100,6 +95,7 @@ static const rt_tensor *find(const rt_tensors *tensors, const char *prefix, cons
 
 static ts_status load_one(const rt_weight *weight, const char *prefix, void *place,
                           const rt_upload *upload, ts_err *err) {
+    if (!upload->tensors) return rt_weight_make_up(weight, prefix, place, upload, err);
     const rt_tensor *tensor = find(upload->tensors, prefix, weight->name);
     if (!tensor) tensor = find(upload->tensors, prefix, weight->other_name);
     if (!tensor) {

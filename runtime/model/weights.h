@@ -14,6 +14,14 @@ typedef enum rt_weight_kind {
     RT_FLOATS_DECAY, /* dense fp32, stored as a logarithm, kept as -exp(value) */
 } rt_weight_kind;
 
+/* What a tensor holds before it has learnt anything (random_weights.c). */
+typedef enum rt_weight_init {
+    RT_INIT_UNIFORM, /* within 1/sqrt(fan) of 0 */
+    RT_INIT_ONES,
+    RT_INIT_TIME_STEP, /* a bias whose softplus is spread evenly, on a log scale, over 1e-3..1e-1 */
+    RT_INIT_STATES,    /* log(n + 1) in column n */
+} rt_weight_init;
+
 typedef struct rt_weight {
     const char *name;       /* after the prefix of its block */
     const char *other_name; /* also accepted; NULL for none */
@@ -21,7 +29,21 @@ typedef struct rt_weight {
     rt_weight_kind kind;
     const char *when; /* only if this dim is not 0; NULL: always */
     size_t member;    /* offset of its pointer in the struct that the table describes */
+    rt_weight_init init;
+    const char *fan; /* dims whose product is the fan of RT_INIT_UNIFORM; NULL: the columns */
 } rt_weight;
+
+/* How a tensor lies on the device. Only matrices have rows; everything else is one dense run of
+ * floats. */
+typedef struct rt_form {
+    ts_dtype dtype;
+    int64_t rows, columns, pitch;
+} rt_form;
+
+rt_form rt_form_of(const rt_weight *weight, int rank, const int64_t *shape, ts_dtype dtype);
+
+/* What RT_FLOATS_DECAY does to stored values. */
+void rt_weight_decay(float *values, size_t count);
 
 /* Takes room for every tensor of the table and sets the pointers of `block`; absent ones become
  * NULL. */
@@ -30,15 +52,20 @@ void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, 
 
 typedef struct rt_upload {
     ts_device *device;
-    const rt_tensors *tensors;
-    bool *used; /* [rt_tensors_count], by index: which tensors the model asked for */
+    const rt_tensors *tensors; /* NULL: values are made up from `seed` */
+    bool *used;                /* [rt_tensors_count], by index: which tensors the model asked for */
+    uint64_t seed;
     ts_dtype dtype;
     const rt_dim *dims;
 } rt_upload;
 
-/* Checks, converts and uploads the tensors "PREFIXname" of the table to where rt_weights_place put
+/* Checks (or makes up), converts and uploads the tensors "PREFIXname" of the table to where rt_weights_place put
  * them. Errors name the tensor. */
 ts_status rt_weights_load(const rt_weight *table, size_t count, const char *prefix,
                           const void *block, const rt_upload *upload, ts_err *err);
+
+/* random_weights.c: fills one tensor with made-up values; `prefix` and `seed` say which. */
+ts_status rt_weight_make_up(const rt_weight *weight, const char *prefix, void *place,
+                            const rt_upload *upload, ts_err *err);
 
 #endif

@@ -50,9 +50,26 @@ $infer $device --dtype fp32 -m $model --perplexity $model/perplexity.txt --json 
     json "abs(last['perplexity'] - 43.5076) < 0.005 and last['tokens'] == 685 and last['windows'] == 5"
 ok "perplexity --json"
 $infer $device -m $tiny --bench --json |
-    json "last['prefill_tokens'] == 512 and last['prefill_tokens_per_s'] > 0 and last['decode_tokens_per_s'] > 0"
+    json "[r['figure'] for r in rows] == ['load', 'prefill', 'prefill', 'decode'] and rows[0]['load_s'] > 0 and
+          [r['prefill_tokens'] for r in rows[1:3]] == [512, 2048] and all(r['prefill_tokens_per_s'] > 0 for r in rows[1:3]) and
+          abs(last['us_per_token'] * last['decode_tokens_per_s'] / 1e6 - 1) < 1e-3 and
+          abs(last['limit_tokens_per_s'] * last['bytes_per_token'] / last['copy_gbytes_per_s'] / 1e9 - 1) < 1e-3 and
+          abs(last['share_of_limit'] * last['limit_tokens_per_s'] / last['decode_tokens_per_s'] - 1) < 1e-3"
 ok "--bench --json"
-[ "$($infer $device -m $tiny --bench | wc -l)" = 3 ]; ok "--bench"
+[ "$($infer $device -m $tiny --bench -n 8 | wc -l)" = 5 ]; ok "--bench"
+$infer $device -m $tiny --bench --tokens 1,2,3 -n 8 --json | json "[r.get('prefill_tokens') for r in rows] == [None, 3, None]"
+ok "--bench of a given prompt"
+
+# Made-up weights: a config.json is enough, in a directory or by itself.
+mkdir "$tmp/bare" && cp $tiny/config.json "$tmp/bare/"
+$infer $device -m "$tmp/bare" --random-weights --bench -n 8 --json |
+    json "rows[0]['random_weights'] and last['bytes_per_token'] > rows[0]['weight_bytes'] > 0"; ok "--random-weights --bench"
+made_up() { # SEED FILE: ids on stdout, logits to the file
+    $infer $device -m "$tmp/bare/config.json" --random-weights --seed "$1" --tokens 1,2,3 -n 4 --dtype fp32 --logits "$2"
+}
+made_up 1 "$tmp/a" | grep -qE '^[0-9]+(,[0-9]+){3}$' && made_up 1 "$tmp/b" >"$tmp/out" && made_up 2 "$tmp/c" >"$tmp/out" &&
+    cmp "$tmp/a" "$tmp/b" && ! cmp -s "$tmp/a" "$tmp/c"; ok "--random-weights --seed"
+exits 1 "no model.safetensors" $infer $device -m "$tmp/bare" --tokens 1; ok "config.json alone"
 
 # Ids in and out, without a tokenizer; the same with the model's logits written.
 [ "$($infer $device --dtype fp32 -m $tiny --tokens 1,2,3 -n 4)" = "$($infer $device --dtype fp32 -m $tiny --tokens '1, 2, 3' -n 4)" ] &&

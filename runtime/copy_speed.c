@@ -2,13 +2,13 @@
  *
  * GPU: the driver's device-to-device copy. CPU: one thread a core copying its own part, since one
  * core alone does not saturate memory. Best of several repeats: it is a limit, not an average. */
+#include "copy_speed.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "channel.h"
-#include "timing.h"
+#include <time.h>
 
 enum { GPU_COPY_BYTES = 512 << 20, CPU_COPY_BYTES = 64 << 20, REPEATS = 8, MAX_THREADS = 256 };
 
@@ -56,28 +56,35 @@ static void *copy_one(void *context) {
     return NULL;
 }
 
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 static double time_cpu_copy(char *from, char *to, int threads) {
     double least_s = INFINITY;
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         pthread_t helpers[MAX_THREADS];
         copy_part parts[MAX_THREADS];
         int started = 0;
-        double begin_s = tuner_now_s();
+        double begin_s = now_s();
         for (int i = 0; i < threads; i++) {
             size_t bytes = CPU_COPY_BYTES / (size_t)threads / 64 * 64, at = bytes * (size_t)i;
             parts[i] = (copy_part){from + at, to + at, bytes};
             if (i > 0 && pthread_create(&helpers[started], NULL, copy_one, &parts[i]) == 0)
                 started++;
-            else if (i > 0) copy_one(&parts[i]);
+            else if (i > 0)
+                copy_one(&parts[i]);
         }
         copy_one(&parts[0]);
         while (started > 0) pthread_join(helpers[--started], NULL);
-        least_s = fmin(least_s, tuner_now_s() - begin_s);
+        least_s = fmin(least_s, now_s() - begin_s);
     }
     return 2e-9 * CPU_COPY_BYTES / least_s;
 }
 
-ts_status tuner_time_copy(ts_device *device, void *stream, double *gbytes, ts_err *err) {
+ts_status rt_copy_speed(ts_device *device, void *stream, double *gbytes, ts_err *err) {
     if (!device->info.is_cpu) return time_gpu_copy(device, stream, gbytes, err);
     int threads = device->info.sm_count < MAX_THREADS ? device->info.sm_count : MAX_THREADS;
     char *memory = malloc(2 * (size_t)CPU_COPY_BYTES);
