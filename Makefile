@@ -40,7 +40,7 @@ SONAME  := libtunesmith.so.$(call version_part,MAJOR)
 
 PROGRAMS := $(B)/tune $(B)/infer $(B)/libtunesmith.a $(B)/libtunesmith.so
 
-.PHONY: all help setup packages nvrtc install uninstall dist demo test test-all test-gpu test-models bench check-deps clean
+.PHONY: all help setup packages nvrtc install uninstall dist demo test test-all test-gpu test-models bench check-deps check-real clean
 all: $(PROGRAMS) $(B)/include/tunesmith.h $(B)/include/tunesmith_kernels.h
 
 help:
@@ -181,6 +181,10 @@ test-gpu: all $(TEST_BINS)
 ## make bench       families and models against their peers on this machine, with the distance to the limit
 bench: all
 	@tests/bench/run
+
+## make check-real MAMBA=DIR QWEN=DIR   published texts and logits on real model directories; an absent one is skipped
+check-real: all
+	@tests/real/check --mamba "$(MAMBA)" --qwen "$(QWEN)"
 
 ## make check-deps  which folder includes what, and what the runtime library may link
 check-deps: $(B)/libtunesmith.so $(B)/infer
