@@ -4,7 +4,8 @@
 #include "mamba.h"
 
 #include "runtime/device.h"
-#include "runtime/model/weights.h"
+#include "runtime/model.h"
+#include "runtime/model/mamba.h"
 
 enum { ROWS = 3000, COLUMNS = 512, STATES = 24, CHANNELS = 60000 };
 
@@ -114,6 +115,44 @@ static void states_and_steps(void **state) {
     free(o);
 }
 
+static void count_problem(void *context, const char *problem) {
+    assert_non_null(strchr(problem, ' '));
+    ++*(int *)context;
+}
+
+/* tests/bench/configs are the published sizes: their weights take the published bytes. */
+static void published_configurations(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t fp32_bytes;
+    } published[] = {{"130m", 516541440},
+                     {"370m", 1486065664},
+                     {"790m", 3172816896},
+                     {"1.4b", 5488713728},
+                     {"2.8b", 11073382400}};
+    for (size_t i = 0; i < 5; i++) {
+        char dir[64];
+        int problems = 0;
+        rt_config config = {0};
+        rt_arch_shape shape = {0};
+        mamba model = {.dtype = TS_DTYPE_FP32};
+        rt_layout layout = {0};
+        snprintf(dir, sizeof dir, "tests/bench/configs/mamba-%s", published[i].name);
+        OK(rt_config_open(dir, "config.json", &config, err));
+        OK(rt_mamba.configure(&model, &config, &shape, err));
+        rt_mamba.place_weights(&model, &layout);
+        assert_true(layout.bytes == published[i].fp32_bytes);
+        assert_true(rt_mamba.idle_bytes(&model) == 0);
+        model.tied = false; /* then a step reads one row of the embedding */
+        assert_true(rt_mamba.idle_bytes(&model) == (size_t)model.V * (size_t)model.d * 4);
+        OK(rt_model_problems(dir, "bf16", count_problem, &problems, err));
+        assert_true(problems > MAMBA_OPS);
+        rt_mamba.release(&model);
+        rt_config_close(&config);
+    }
+}
+
 /* mamba-tiny's shapes, so that its kernels do, but 64 layers. */
 static void finite_over_depth(void **state) {
     (void)state;
@@ -171,6 +210,7 @@ int main(void) {
         cmocka_unit_test(seeds_and_names_differ),
         cmocka_unit_test(stored_in_the_models_dtype),
         cmocka_unit_test(states_and_steps),
+        cmocka_unit_test(published_configurations),
     };
     const struct CMUnitTest models[] = {cmocka_unit_test(finite_over_depth)};
     int failed = cmocka_run_group_tests_name("random weights", alone, open_cpu, close_cpu);
