@@ -7,6 +7,7 @@
  * block's length has a large prime in it, so each row of a matrix starts elsewhere in the block and
  * no two rows of a published model are equal; the values are as incompressible as real ones.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -39,6 +40,7 @@ static double bound_of(const rt_weight *weight, const rt_dim *dims, int64_t colu
     double fan = 1;
     if (!weight->fan) return 1 / sqrt((double)columns);
     int count = rt_dims_shape(dims, weight->fan, sizes, RT_TENSOR_RANK);
+    assert(count > 0); /* the table is ours */
     for (int i = 0; i < count; i++) fan *= (double)sizes[i];
     return 1 / sqrt(fan);
 }
