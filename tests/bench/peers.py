@@ -4,12 +4,15 @@
 Ours are found in a database through runtime/python/tunesmith.py and launched on PyTorch's tensors and stream; peers are
 PyTorch (cuBLAS, FlashAttention 2, cuDNN) and, where they are installed, mamba_ssm and causal_conv1d. Both sides are
 captured in CUDA graphs of several launches over rotated inputs, random data, and checked against each other first.
-The limit of a row is the larger of its bytes over the measured copy bandwidth and its FLOPs over the measured rate of a
-large matrix product. Writes tests/bench/results/<device>.json and a table. Usage: peers.py --db FILE [--only FAMILY]...
+The limit of a row is the larger of its bytes over the memory bandwidth and its FLOPs over the rate of a large matrix
+product, both measured in the same run; `limit` says which. Writes tests/bench/results/<device>.json and a table.
+Usage: peers.py --db FILE [--only FAMILY]... [--out DIR]
 """
 import argparse
+import datetime
 import json
 import pathlib
+import subprocess
 import sys
 
 import torch
@@ -50,14 +53,38 @@ def graph_us(calls, repeats=30):
     return times[len(times) // 2]
 
 
+def least_us(call, repeats=20):
+    """Least microseconds of one call by itself: a limit is what the card can do, not what it does on average."""
+    times = []
+    for _ in range(repeats):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end) * 1e3)
+    return min(times)
+
+
 def limits():
-    """Copy bandwidth (bytes/us, read plus written) and bf16 matrix rate (FLOP/us) of this card, measured now."""
-    a = torch.randn(1 << 29, device="cuda").view(BF16)  # 2 GiB, far past L2
+    """Of this card, now: copy (read plus written) and read bandwidth in bytes/us, bf16 matrix rate in FLOP/us."""
+    a = torch.randn(1 << 27, device="cuda")  # 512 MiB, ten times the L2, as the tuner's own copy limit
     c = torch.empty_like(a)
-    copy = 2 * a.nbytes / graph_us([lambda: c.copy_(a)], 10)
-    del a, c
+    copy = 2 * a.nbytes / least_us(lambda: c.copy_(a))
+    read = a.nbytes / least_us(lambda: a.sum())
     x, y = rand(8192, 8192), rand(8192, 8192)
-    return copy, 2 * 8192**3 / graph_us([lambda: x @ y], 5)
+    return copy, read, 2 * 8192**3 / graph_us([lambda: x @ y], 5)
+
+
+def driver_version():
+    return subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"],
+                          stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def stored_defaults(db):
+    """Microseconds of the default variant, by problem, as the tuner raced it against the winner."""
+    lines = subprocess.run([ROOT / "build/tune", "ls", "--json", "--db", db], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {row["problem"]: row for row in map(json.loads, lines.splitlines()) if row.get("speedup")}
 
 
 class Row:
@@ -177,7 +204,7 @@ SUITE = [
 ]
 
 
-def measure(row, kernels, copy, rate):
+def measure(row, kernels, bandwidth, rate, defaults):
     kernel = kernels.find(row.problem)
     scalars = {name: value for name, value in row.sets[0][0].items() if isinstance(value, (int, float))}
     workspace = torch.empty(kernel.workspace_bytes(**scalars) + 256, device="cuda", dtype=torch.uint8)
@@ -193,9 +220,13 @@ def measure(row, kernels, copy, rate):
         error = ((args[out].float() - want).norm() / want.norm()).item()
         if not error <= row.tolerance:
             raise SystemExit(f"{row.problem}: differs from the reference by {error:.2e} (allowed {row.tolerance})")
-    limit = max(row.bytes / copy, row.flops / rate)
-    result = dict(problem=row.problem, variant=kernel.variant, error=error, us=round(graph_us(ours), 2), limit_us=round(limit, 2))
+    memory, products = row.bytes / bandwidth, row.flops / rate
+    limit = max(memory, products)
+    result = dict(family=row.family, problem=row.problem, variant=kernel.variant, error=error, us=round(graph_us(ours), 2),
+                  limit_us=round(limit, 2), limit="memory" if memory >= products else "products")
     result["share_of_limit"] = round(limit / result["us"], 3)
+    tuned = defaults.get(row.problem)
+    result["speedup_over_default"] = round(tuned["speedup"], 2) if tuned else None  # None: the nearest bucket served
     for name, peer in row.peers.items():
         try:
             result[name + "_us"] = round(graph_us([lambda i=inputs: peer(*i) for _, inputs, _ in row.sets]), 2)
@@ -209,29 +240,36 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--db", required=True)
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/bench/results")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    copy, rate = limits()
-    report = dict(device=torch.cuda.get_device_name(), torch=torch.__version__, cudnn=torch.backends.cudnn.version(),
-                  copy_tb_per_s=round(copy / 1e6, 3), matmul_tflop_per_s=round(rate / 1e6, 1), rows=[])
-    print(f"{report['device']}: copy {report['copy_tb_per_s']} TB/s, bf16 matrix product {report['matmul_tflop_per_s']} TFLOP/s")
+    copy, read, rate = limits()
+    report = dict(device=torch.cuda.get_device_name(), driver=driver_version(), date=datetime.date.today().isoformat(),
+                  torch=torch.__version__, cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
+                  copy_tb_per_s=round(copy / 1e6, 3), read_tb_per_s=round(read / 1e6, 3),
+                  matmul_tflop_per_s=round(rate / 1e6, 1), rows=[])
+    print(f"{report['device']}: copy {report['copy_tb_per_s']} TB/s, read {report['read_tb_per_s']} TB/s, "
+          f"bf16 matrix product {report['matmul_tflop_per_s']} TFLOP/s")
+    defaults = stored_defaults(options.db)
     print(f"{'problem':72} {'ours us':>9} {'limit':>7} {'share':>6}  peers (us, ratio to ours)")
     kernels = tunesmith.Kernels(tunesmith.Device("cuda"), options.db)
     for make, shape in SUITE:
         if options.only and make.__name__ not in options.only:
             continue
-        result = measure(make(*shape), kernels, copy, rate)
+        result = measure(make(*shape), kernels, max(copy, read), rate, defaults)
         report["rows"].append(result)
         peers = "  ".join(f"{key[:-3]} {value} ({value / result['us']:.2f}x)" for key, value in result.items()
                           if key.endswith("_us") and key != "limit_us" and value)
+        gain = result["speedup_over_default"]
+        peers += f"  default ({gain:.2f}x)" if gain else ""
         print(f"{result['problem'][:72]:72} {result['us']:9.2f} {result['limit_us']:7.2f} {result['share_of_limit']:6.1%}  {peers}", flush=True)
     if not options.only:
         name = report["device"].lower().replace(" ", "-")
-        path = ROOT / "tests/bench/results" / f"{name}.json"
-        path.parent.mkdir(exist_ok=True)
+        path = options.out / f"{name}.json"
+        options.out.mkdir(exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
-        print(f"written: {path.relative_to(ROOT)}")
+        print(f"written: {path}")
 
 
 if __name__ == "__main__":
