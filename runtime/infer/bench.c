@@ -106,10 +106,10 @@ static void print_load(const bench *b) {
     ts_model_info info = ts_model_describe(b->in->model);
     snprintf(text, sizeof text, "load     %.3f s", b->in->load_s);
     print_figure(b,
-                 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:f}", "figure", "load",
+                 json_pack("{s:s, s:s, s:s, s:s?, s:s, s:s, s:b, s:I, s:f}", "figure", "load",
                            "device", device->info.name, "target", device->info.target, "driver",
-                           device->info.driver, "model_type", info.model_type, "dtype",
-                           ts_dtype_name(info.dtype), "random_weights",
+                           device->info.driver[0] ? device->info.driver : NULL, "model_type",
+                           info.model_type, "dtype", ts_dtype_name(info.dtype), "random_weights",
                            b->in->options->random_weights, "weight_bytes",
                            (json_int_t)info.weight_bytes, "load_s", b->in->load_s),
                  text);
