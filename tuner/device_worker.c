@@ -199,6 +199,7 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK)
         status = tuner_time_race(bench->rigs[0], (const ts_kernel *const *)kernels, count,
                                  samples_us, &rounds, &err);
+    if (status != TS_STATUS_OK) s->leaving = true; /* the context may be lost */
     for (size_t i = 0; i < TUNER_MAX_FINALISTS; i++) rt_kernel_destroy(kernels[i]);
     put_status(answer, status, &err);
     tuner_put_u64(answer, (uint64_t)rounds);

@@ -33,8 +33,7 @@ ts_status tuner_lab_limit(tuner_lab *lab, double *copy_gbytes, ts_err *err) {
                                   : status;
 }
 
-ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out,
-                             ts_err *err) {
+ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out, ts_err *err) {
     tuner_compiler *compiler = &lab->compilers[kind];
     if (!compiler->name[0]) {
         /* Any idle compile worker will do; all of them may be busy with jobs of another kind. */
@@ -64,7 +63,9 @@ ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_bui
     tuner_device_put_race(&request, problem->text, codes, count);
     ts_status status = ask(lab, 0, &request, err);
     ts_buf_free(&request);
-    return status == TS_STATUS_OK
-               ? tuner_device_get_race(&lab->reply.message, count, samples_us, rounds, err)
-               : status;
+    if (status == TS_STATUS_OK)
+        status = tuner_device_get_race(&lab->reply.message, count, samples_us, rounds, err);
+    if (status != TS_STATUS_OK)
+        tuner_worker_stop(&lab->workers[0]); /* the next race gets a new one */
+    return status;
 }

@@ -178,6 +178,9 @@ ts_status tuner_time_race(tuner_rig *rig, const ts_kernel *const *kernels, size_
     sampler samplers[TUNER_MAX_FINALISTS];
     size_t open = 0;
     ts_status status = TS_STATUS_OK;
+    /* All first: a graph keeps the workspace's address, so it may not move once one is captured. */
+    for (size_t k = 0; k < count && status == TS_STATUS_OK; k++)
+        status = tuner_rig_reserve(rig, kernels[k], err);
     while (open < count && open < TUNER_MAX_FINALISTS && status == TS_STATUS_OK) {
         status = sampler_open(&samplers[open], rig, kernels[open], err);
         if (status == TS_STATUS_OK) open++;

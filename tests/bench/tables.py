@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Writes README's figures from tests/bench/results/: no figure stands there that is not in one of those files.
+
+README marks each place with `<!-- bench:KIND FILE -->` ... `<!-- /bench -->`; what is between is replaced. With --check
+nothing is written, and the exit status is 1 if README differs.     Usage: tables.py [--check]
+"""
+import json
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "tests/bench/results"
+PEERS = {"cublas": "cuBLAS", "fa2": "FlashAttention 2", "cudnn": "cuDNN", "torch": "PyTorch", "mamba_ssm": "mamba_ssm",
+         "openblas": "OpenBLAS", "loop": "plain C loop"}
+
+
+def table(heads, rows):
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+
+
+def peer_cells(row):
+    found = [(PEERS[key[:-3]], value) for key, value in row.items() if key.endswith("_us") and key[:-3] in PEERS and value]
+    return ", ".join(f"{name} {us:g} us ({us / row['us']:.2f}x)" for name, us in found) or "-"
+
+
+def kernels(r):
+    """A run of peers.py (GPU) or of tests/bench/cpu: one row a problem."""
+    rows = [(f"`{row['problem']}`", f"{row['us']:g}", f"{row['speedup_over_default']:.2f}x" if row["speedup_over_default"] else "-",
+             f"{100 * row['share_of_limit']:.0f} %", peer_cells(row)) for row in r["rows"]]
+    what = ", ".join(f"{name} {r[key]}{unit}" for key, name, unit in (
+        ("driver", "driver", ""), ("torch", "PyTorch", ""), ("cudnn", "cuDNN", ""), ("threads", "threads:", ""),
+        ("copy_tb_per_s", "copy", " TB/s"), ("copy_gb_per_s", "copy", " GB/s"), ("matmul_tflop_per_s", "large bf16 product", " TFLOP/s"),
+        ("fma_gflop_per_s", "fp32 multiply-adds", " GFLOP/s")) if r.get(key))
+    return f"{r['device']}, {r['date']}, {what}:\n\n" + table(
+        ["problem", "us", "over default", "of limit", "peers (times the peer needs)"], rows)
+
+
+def models(r):
+    """A run of tests/bench/models: made-up weights of the published sizes."""
+    rows = []
+    for row in r["rows"]:
+        prefill = {p["prefill_tokens"]: f"{p['prefill_tokens_per_s']:,.0f}" for p in row["prefill"]}
+        d = row["decode"]
+        rows.append((row["model"], row["dtype"], prefill[512], prefill[2048], f"{d['decode_tokens_per_s']:,.0f}",
+                     f"{d['limit_tokens_per_s']:,.0f}", f"{100 * d['share_of_limit']:.0f} %"))
+    return f"{r['device']}, {r['date']}, random weights, batch 1, tokens a second:\n\n" + table(
+        ["model", "dtype", "prefill 512", "prefill 2048", "decode", "bandwidth limit", "reached"], rows)
+
+
+def fixture(r):
+    """A run of tests/bench/fixture: the demo's model."""
+    rows = [(row["dtype"], f"{row['perplexity']:.2f}", f"{row['decode_tokens_per_s']:,}") for row in r["rows"]]
+    return f"{r['device']}, {r['date']}, mamba-shakespeare:\n\n" + table(["dtype", "perplexity", "decoded tokens a second"], rows)
+
+
+KINDS = {f.__name__: f for f in (kernels, models, fixture)}
+
+
+def filled(text):
+    def fill(match):
+        kind, name = match[1], match[2]
+        body = KINDS[kind](json.loads((RESULTS / name).read_text()))
+        return f"<!-- bench:{kind} {name} -->\n{body}\n<!-- /bench -->"
+    return re.sub(r"<!-- bench:(\w+) (\S+) -->\n.*?<!-- /bench -->", fill, text, flags=re.S)
+
+
+def main():
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    wanted = filled(text)
+    if "--check" in sys.argv[1:]:
+        if text != wanted:
+            print("README's figures differ from tests/bench/results/: run `make docs`", file=sys.stderr)
+            return 1
+        return 0
+    readme.write_text(wanted)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
