@@ -40,7 +40,7 @@ SONAME  := libtunesmith.so.$(call version_part,MAJOR)
 
 PROGRAMS := $(B)/tune $(B)/infer $(B)/libtunesmith.a $(B)/libtunesmith.so
 
-.PHONY: all help setup packages nvrtc install uninstall dist demo test test-all test-gpu test-models bench check-deps check-real clean
+.PHONY: all help setup packages nvrtc install uninstall dist demo test test-all test-gpu test-models bench docs check-deps check-real clean
 all: $(PROGRAMS) $(B)/include/tunesmith.h $(B)/include/tunesmith_kernels.h
 
 help:
@@ -179,8 +179,17 @@ test-gpu: all $(TEST_BINS)
 	@tests/gpu/run
 
 ## make bench       families and models against their peers on this machine, with the distance to the limit
-bench: all
+bench: all $(B)/tests/bench/cpu
 	@tests/bench/run
+
+# The peers of the CPU benchmark: plain loops as a user would build them, so with the user's usual flags.
+$(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -ffast-math -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
+
+## make docs        README's tables from tests/bench/results/
+docs:
+	@tests/bench/tables.py
 
 ## make check-real MAMBA=DIR QWEN=DIR   published texts and logits on real model directories; an absent one is skipped
 check-real: all
