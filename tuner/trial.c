@@ -129,13 +129,15 @@ static double *dense_copy(const tuner_trial *trial, size_t tensor) {
     return dense;
 }
 
-/* First, last and evenly spread lanes between them, each moved by a random part of its step. */
+/* First, last and evenly spread lanes between them, each moved by a random part of its step. No lane
+ * twice: lanes run in parallel and would write the same outputs. */
 static int64_t *sample_lanes(int64_t lanes, int64_t count, uint64_t seed) {
     int64_t *list = malloc((size_t)count * sizeof *list);
     for (int64_t i = 0; list && i < count; i++) {
         double step = (double)lanes / (double)count;
         double within = i == 0 ? 0 : i == count - 1 ? 1 : tuner_random_unit(seed, 77, (uint64_t)i);
         int64_t lane = (int64_t)(step * ((double)i + within));
+        if (i > 0 && lane <= list[i - 1]) lane = list[i - 1] + 1; /* steps meet within a lane */
         list[i] = lane < lanes ? lane : lanes - 1;
     }
     return list;

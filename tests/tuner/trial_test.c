@@ -194,6 +194,41 @@ static void sampled_lanes_check_only_what_they_wrote(void **state) {
     tuner_trial_free(trial);
 }
 
+enum { MANY_LANES = 97 };
+static int lane_calls[MANY_LANES];
+
+static void counting_oracle(const void *slots, int64_t lane) {
+    lane_calls[lane]++;
+    norm_ref(slots, lane);
+}
+
+/* Two threads on one lane would tear its expected values. */
+static void no_lane_is_sampled_twice(void **state) {
+    (void)state;
+    for (int wanted = 2; wanted < MANY_LANES; wanted++) {
+        tuner_trial_options options = {.oracle = counting_oracle,
+                                       .seed = (uint64_t)wanted,
+                                       .max_flops = 33 * 5 * (wanted + 0.5),
+                                       .threads = 1};
+        gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
+        tuner_trial *trial = NULL;
+        ts_err err = {0};
+        int lanes = 0;
+        memset(lane_calls, 0, sizeof lane_calls);
+        assert_int_equal(gen_problem_parse(templates, "norm m=97 d=33 kind=rms dtype=fp32 add=1",
+                                           &test.problem, &err),
+                         TS_STATUS_OK);
+        assert_int_equal(tuner_trial_create(templates, &test, &options, &trial, &err), TS_STATUS_OK);
+        for (int i = 0; i < MANY_LANES; i++) {
+            assert_in_range(lane_calls[i], 0, 1);
+            lanes += lane_calls[i];
+        }
+        assert_int_equal(lanes, wanted);
+        assert_true(lane_calls[0] && lane_calls[MANY_LANES - 1]);
+        tuner_trial_free(trial);
+    }
+}
+
 static void shared_memory_is_one_region(void **state) {
     (void)state;
     tuner_trial *trial = make_trial("norm m=7 d=33 kind=rms dtype=fp32 add=1", whole_oracle, 0,
@@ -313,6 +348,7 @@ int main(void) {
         cmocka_unit_test(a_real_nan_must_be_nan),
         cmocka_unit_test(small_errors_everywhere_break_the_norm),
         cmocka_unit_test(sampled_lanes_check_only_what_they_wrote),
+        cmocka_unit_test(no_lane_is_sampled_twice),
         cmocka_unit_test(shared_memory_is_one_region),
         cmocka_unit_test(args_point_into_the_slab),
         cmocka_unit_test(storage_formats_round_to_nearest_even),
