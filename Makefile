@@ -150,6 +150,7 @@ demo:
 ## make test        everything that needs no GPU; the last line states passed, failed, skipped
 test: setup
 	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS)
+	@$(MAKE) --no-print-directory asan
 	@tests/run
 
 ## make test-gpu    every CUDA variant against the oracle, sanitizers on a sample, model parity (needs a GPU)

@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_require(status != TS_STATUS_OK, "no model runs from an empty database");
     fuzz_check_error(status, &err);
     bool good = status == TS_STATUS_NOT_FOUND;
-    if (good) fuzz_require(strstr(err.message, "tune --model"), "a missing kernel names its remedy");
+    if (good)
+        fuzz_require(strstr(err.message, "tune --model"), "a missing kernel names its remedy");
 
     size_t problems = 0;
     err = (ts_err){0};

@@ -22,8 +22,7 @@ static void read_file(const uint8_t *data, size_t size) {
     }
     for (size_t i = 0; i < image.winner_count; i++) {
         const db_winner_row *row = &image.winners[i];
-        fuzz_require(row->kernel >= image.kernels &&
-                         row->kernel < image.kernels + image.kernel_count,
+        fuzz_require(row->kernel >= image.kernels && row->kernel < image.kernels + image.kernel_count,
                      "a winner points at a kernel of its image");
         fuzz_touch(row->winner.problem, strlen(row->winner.problem) + 1);
     }
@@ -89,9 +88,16 @@ static void read_problem(const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    if (size >= 1 && data[0] == '{') read_launch_data(data, size);
-    else if (size >= 4 && memcmp(data, "\x7f" "ELF", 4) == 0) read_object(data, size);
-    else if (size >= 2 && memcmp(data, "= ", 2) == 0) read_problem(data + 2, size - 2);
-    else read_file(data, size);
+    if (size >= 1 && data[0] == '{')
+        read_launch_data(data, size);
+    else if (size >= 4 && memcmp(data,
+                                 "\x7f"
+                                 "ELF",
+                                 4) == 0)
+        read_object(data, size);
+    else if (size >= 2 && memcmp(data, "= ", 2) == 0)
+        read_problem(data + 2, size - 2);
+    else
+        read_file(data, size);
     return 0;
 }

@@ -30,14 +30,18 @@ static void write_parts(const uint8_t *data, size_t size) {
     static const char mark[] = "====\n";
     for (size_t i = 0; i < PARTS; i++) {
         const uint8_t *end = size ? memmem(data, size, mark, sizeof mark - 1) : NULL;
-        size_t bytes = end ? (size_t)(end - data) : size, whole = end ? bytes + sizeof mark - 1 : bytes;
-        if (bytes > 0) fuzz_file(parts[i].name, data, bytes);
-        else fuzz_file(parts[i].name, parts[i].fallback, strlen(parts[i].fallback));
+        size_t bytes = end ? (size_t)(end - data) : size,
+               whole = end ? bytes + sizeof mark - 1 : bytes;
+        if (bytes > 0)
+            fuzz_file(parts[i].name, data, bytes);
+        else
+            fuzz_file(parts[i].name, parts[i].fallback, strlen(parts[i].fallback));
         if (data) data += whole;
         size -= whole;
     }
     static const char target[] =
         "return { name = \"t\", kind = \"cpu\", facts = { lanes = 4 }, has = { \"fast\" }, options = { \"-O1\" } }\n";
+    fuzz_file("shared/prelude.c.in", "prelude\n", 8);
     fuzz_file("shared/part.c.in", "part\n", 5);
     fuzz_file("targets/t.lua", target, sizeof target - 1);
 }

@@ -54,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ts_status status = ts_tokenizer_load(path, &tokenizer, &err);
     fuzz_check_error(status, &err);
     if (status != TS_STATUS_OK) return 0;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) encode_and_decode(tokenizer, texts[i]);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        encode_and_decode(tokenizer, texts[i]);
     stream_ids(tokenizer);
     ts_tokenizer_close(tokenizer);
     return 0;

@@ -1,9 +1,9 @@
 #!/bin/bash
 # Bad input, as strangers' files and command lines bring it: each case has its exit status, exactly one line on
 # stderr that holds a key phrase, and no report of a sanitizer. Needs the test database (tests/run makes it).
-# TUNESMITH_TEST_BIN=build/asan runs the programs of `make asan`.
+# The programs are those of `make asan`, which cost little more here; TUNESMITH_TEST_BIN names others.
 cd "$(dirname "$0")/../.." || exit 1
-bin=${TUNESMITH_TEST_BIN:-build}
+bin=${TUNESMITH_TEST_BIN:-build/asan}
 infer="$bin/infer --device cpu" tune=$bin/tune
 db=${TUNESMITH_TEST_DB:-build/test.db}
 tiny=tests/fixtures/mamba-tiny
