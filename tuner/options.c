@@ -159,16 +159,14 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     for (int i = 0; i < OPT_COUNT; i++)
         longs[i] = (struct option){
             rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
-    tuner_options o = {.gpu = "auto",
-                       .budget_s = 180,
-                       .timeout_s = 40,
-                       .strategy = "auto",
-                       .seed = 1,
-                       .sample = -1};
+    tuner_options o = {
+        .gpu = "auto", .budget_s = 180, .timeout_s = 40, .strategy = "auto", .seed = 1, .sample = -1};
     o.template_dirs[0] = TS_TEMPLATES_DIR;
     opterr = 0;
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
+        if (id == '?' && optopt > 0 && optopt < 256) /* one letter, maybe of a group */
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option -%c", optopt);
         if (id == '?')
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option %s", argv[optind - 1]);
         if (id == ':')
@@ -187,9 +185,12 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
 ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err) {
     const char *chosen = option ? option : getenv("TUNESMITH_DB");
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (chosen && *chosen) ts_buf_printf(out, "%s", chosen);
-    else if (data && *data) ts_buf_printf(out, "%s/tunesmith/tunesmith.db", data);
-    else if (home && *home) ts_buf_printf(out, "%s/.local/share/tunesmith/tunesmith.db", home);
+    if (chosen && *chosen)
+        ts_buf_printf(out, "%s", chosen);
+    else if (data && *data)
+        ts_buf_printf(out, "%s/tunesmith/tunesmith.db", data);
+    else if (home && *home)
+        ts_buf_printf(out, "%s/.local/share/tunesmith/tunesmith.db", home);
     else
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no place for the database; use --db FILE");
     if (out->failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "path of the database");

@@ -63,8 +63,11 @@ static bool complain(const char *option, const char *value, const char *expected
     return false;
 }
 
-/* `found` is getopt's verdict on a word that is no option of the table, or lacks its value. */
+/* `found` is getopt's verdict on a word that is no option of the table, or lacks its value. Of a
+ * group of letters getopt names the letter alone. */
 static bool complain_of_word(int found, const char *word) {
+    char letter[] = {'-', (char)optopt, '\0'};
+    if (optopt > 0 && optopt < 256) word = letter;
     if (found == ':') {
         fprintf(stderr, "infer: option '%s' requires an argument" SEE_HELP, word);
     } else {

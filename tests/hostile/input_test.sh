@@ -129,6 +129,7 @@ verdict "flipped bits" $bad
 usage() { local name=$1 phrase=$2; shift 2; refused "$name" 2 "$phrase" "$@"; }
 usage "infer: unknown flag" "--colour" $infer -m $tiny --tokens 1 --colour
 usage "infer: unknown letter" "-Z" $infer -m $tiny --tokens 1 -Z
+usage "infer: unknown letters" "'-x'" $infer -m $tiny -xyz
 usage "infer: value missing" "--db" $infer -m $tiny --tokens 1 --db
 usage "infer: no prompt" "what prompt" $infer -m $tiny
 usage "infer: not a number" "-1" $infer -m $tiny --tokens 1 -n -1
@@ -138,6 +139,7 @@ usage "infer: id past 32 bits" "ids with commas" $infer -m $tiny --dtype fp32 --
 refused "infer: id past the vocabulary" 1 "331" $infer -m $tiny --dtype fp32 --tokens 331
 refused "infer: no such device" 3 "infer: " $bin/infer --device cuda:99 -m $tiny --tokens 1
 usage "tune: unknown flag" "unknown option --colour" $tune --colour
+usage "tune: unknown letters" "unknown option -x" $tune -xyz
 usage "tune: unknown command" "no command" $tune polish
 usage "tune: value missing" "needs a value" $tune --gpu cpu --budget
 usage "tune: not a time" "--budget soon" $tune --gpu cpu --budget soon
