@@ -165,6 +165,33 @@ dist:
 	@gzip -9nc $(B)/dist.tar > $(B)/tunesmith-$(VERSION).tar.gz && rm $(B)/dist.tar
 	@echo "  $(B)/tunesmith-$(VERSION).tar.gz"
 
+# Fuzzing: tests/fuzz/NAME_fuzz.c is one target, tests/fuzz/corpus/NAME/ its seeds. Everything is built a second time
+# with sanitizers: by clang with libFuzzer to search, by any compiler with a main of our own to replay the corpora.
+FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_TIME    ?= 600
+FUZZ_PACKAGES := clang libclang-rt-dev
+ASAN_FLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OBJ_FUZZED   := $(sort $(OBJ_LIB) $(OBJ_GEN) $(call objs,$(SRC_WRITE) tests/fuzz/fuzz.c))
+.PHONY: fuzz asan
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%_fuzz.o $(OBJ_FUZZED)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_TS) -fsanitize=fuzzer $^ -o $@ $(LIBS_GEN) $(LIBS_RUNTIME)
+$(B)/replay/%: $(B)/obj/tests/fuzz/%_fuzz.o $(B)/obj/tests/fuzz/replay.o $(OBJ_FUZZED)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_GEN) $(LIBS_RUNTIME)
+
+## make fuzz        FUZZ_TIME=600 seconds of each fuzz target (FUZZ_TARGETS) in turn; the last line says runs and findings
+fuzz:
+	@$(MAKE) --no-print-directory packages PACKAGES="$(PACKAGES) $(FUZZ_PACKAGES)"
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/fuzz CC=clang CFLAGS="$(ASAN_FLAGS) -fsanitize=fuzzer-no-link" \
+	    $(FUZZ_TARGETS:%=build/fuzz/fuzz/%)
+	@tests/fuzz/run $(FUZZ_TIME) $(FUZZ_TARGETS)
+
+## make asan        programs and corpus replays with the address and undefined-behaviour sanitizers, in build/asan/
+asan:
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build/asan CFLAGS="$(ASAN_FLAGS)" build/asan/infer build/asan/tune \
+	    $(FUZZ_TARGETS:%=build/asan/replay/%)
+
 ## make demo        the main job: set up, build, tune for the GPU (else the CPU), continue a text with the result
 demo:
 	@tests/demo
@@ -172,6 +199,7 @@ demo:
 ## make test        everything that needs no GPU; the last line states passed, failed, skipped
 test: setup
 	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS)
+	@$(MAKE) --no-print-directory asan
 	@tests/run
 
 ## make test-gpu    every CUDA variant against the oracle, sanitizers on a sample, model parity (needs a GPU)

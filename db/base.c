@@ -19,6 +19,13 @@
 
 /* ---- errors ---- */
 
+/* Messages quote files, and are one line whatever those hold; control characters would also reach
+ * the terminal. */
+static void make_one_line(char *message) {
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
+}
+
 ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...) {
     if (!err) return status;
     err->status = status;
@@ -26,6 +33,7 @@ ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...) {
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    make_one_line(err->message);
     return status;
 }
 

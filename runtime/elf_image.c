@@ -61,8 +61,7 @@ static ts_status corrupt(ts_err *err, const char *what) {
 
 /* ---- what the file says ---- */
 
-static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out,
-                             ts_err *err) {
+static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out, ts_err *err) {
     if (bytes < sizeof *out) return corrupt(err, "shorter than an ELF header");
     memcpy(out, blob, sizeof *out);
     if (memcmp(out->e_ident, ELFMAG, SELFMAG) != 0) return corrupt(err, "not an ELF file");
@@ -80,7 +79,7 @@ static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr
 
 static ts_status add_segment(rt_image *image, const Elf64_Phdr *header, size_t file_bytes,
                              size_t page, ts_err *err) {
-    if (header->p_memsz == 0) return TS_STATUS_OK;
+    if (header->p_memsz == 0 && header->p_filesz == 0) return TS_STATUS_OK;
     if (image->segment_count == MAX_SEGMENTS)
         return corrupt(err, "more segments than a kernel has");
     if (!inside(header->p_vaddr, header->p_memsz, MAX_IMAGE_BYTES))
@@ -128,7 +127,8 @@ static void copy_segments(const rt_image *image, const unsigned char *blob,
     for (size_t i = 0; i < header->e_phnum; i++) {
         Elf64_Phdr ph;
         memcpy(&ph, blob + header->e_phoff + i * sizeof ph, sizeof ph);
-        if (ph.p_type == PT_LOAD) memcpy(image->base + ph.p_vaddr, blob + ph.p_offset, ph.p_filesz);
+        if (ph.p_type == PT_LOAD && ph.p_filesz > 0)
+            memcpy(image->base + ph.p_vaddr, blob + ph.p_offset, ph.p_filesz);
     }
 }
 

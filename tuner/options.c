@@ -168,6 +168,8 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     opterr = 0;
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
+        if (id == '?' && optopt > 0 && optopt < 256) /* one letter, maybe of a group */
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option -%c", optopt);
         if (id == '?')
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option %s", argv[optind - 1]);
         if (id == ':')

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const places[] = {"../share/tunesmith/templates", "../templates"};
+/* Installed; build/; build/asan/ and other builds beside it. */
+static const char *const places[] = {"../share/tunesmith/templates", "../templates",
+                                     "../../templates"};
 
 static bool is_template_dir(const char *dir) {
     ts_buf path = {0};

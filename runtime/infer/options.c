@@ -59,8 +59,23 @@ static const option_row table[] = {
 
 enum { ROWS = sizeof table / sizeof *table };
 
+#define SEE_HELP "; infer --help lists the options\n"
+
 static bool complain(const char *option, const char *value, const char *expected) {
-    fprintf(stderr, "infer: --%s %s: %s expected\n", option, value, expected);
+    fprintf(stderr, "infer: --%s %s: %s expected" SEE_HELP, option, value, expected);
+    return false;
+}
+
+/* `found` is getopt's verdict on a word that is no option of the table, or lacks its value. Of a
+ * group of letters getopt names the letter alone. */
+static bool complain_of_word(int found, const char *word) {
+    char letter[] = {'-', (char)optopt, '\0'};
+    if (optopt > 0 && optopt < 256) word = letter;
+    if (found == ':') {
+        fprintf(stderr, "infer: option '%s' requires an argument" SEE_HELP, word);
+    } else {
+        fprintf(stderr, "infer: unrecognized option '%s'" SEE_HELP, word);
+    }
     return false;
 }
 
@@ -130,13 +145,13 @@ static bool check(const infer_options *o) {
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds) {
         message = "what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)";
     }
-    if (message) fprintf(stderr, "infer: %s\n", message);
+    if (message) fprintf(stderr, "infer: %s" SEE_HELP, message);
     return message == NULL;
 }
 
 bool infer_options_parse(int argc, char **argv, infer_options *out) {
     struct option longs[ROWS + 1] = {0};
-    char letters[2 * ROWS + 1] = "", *next = letters;
+    char letters[2 * ROWS + 2] = ":", *next = letters + 1; /* ':' tells a missing value apart */
     for (int i = 0; i < ROWS; i++) {
         bool takes = table[i].kind != FLAG;
         longs[i] = (struct option){table[i].name, takes ? required_argument : no_argument, NULL,
@@ -152,19 +167,19 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
                        .top_k = -1,
                        .device = "auto"};
     bool good = true;
+    opterr = 0; /* getopt's messages would lack the hint */
     for (int found; good && (found = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         const option_row *row = found >= 256 ? &table[found - 256] : NULL;
         for (int i = 0; !row && i < ROWS; i++) {
             if (table[i].letter == found) row = &table[i];
         }
-        good = row && set(row, optarg, &o); /* no row: getopt has said why */
+        good = row ? set(row, optarg, &o) : complain_of_word(found, argv[optind - 1]);
     }
     if (good && optind < argc) {
-        fprintf(stderr, "infer: what is \"%s\"?\n", argv[optind]);
+        fprintf(stderr, "infer: what is \"%s\"?" SEE_HELP, argv[optind]);
         good = false;
     }
     good = good && check(&o);
-    if (!good) fprintf(stderr, "infer --help lists the options\n");
     *out = o;
     return good;
 }

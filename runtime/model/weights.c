@@ -42,8 +42,16 @@ void rt_weight_decay(float *values, size_t count) {
     for (size_t i = 0; i < count; i++) values[i] = -expf(values[i]);
 }
 
-/* Converts rows `first`..`first + rows` of the tensor to `out`, padding with zeros. */
-static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const rt_form *f,
+static bool has_nan(const float *values, size_t count) {
+    bool found = false;
+    for (size_t i = 0; i < count; i++) found |= values[i] != values[i];
+    return found;
+}
+
+/* Converts rows `first`..`first + rows` of the tensor to `out`, padding with zeros. A NaN would make
+ * every logit NaN long after anybody could say where it came from, so it is looked for here, where
+ * each value passes as a float anyway; false if there is one. */
+static bool convert_rows(const rt_tensor *tensor, ts_dtype stored, const rt_form *f,
                          rt_weight_kind kind, int64_t first, int64_t rows, float *row,
                          unsigned char *out) {
     size_t columns = (size_t)f->columns, bytes = rt_dtype_bytes(f->dtype);
@@ -52,9 +60,11 @@ static void convert_rows(const rt_tensor *tensor, ts_dtype stored, const rt_form
     for (int64_t r = 0; r < rows; r++) {
         rt_to_fp32(stored, source + (size_t)(first + r) * columns * rt_dtype_bytes(stored), columns,
                    row);
+        if (has_nan(row, columns)) return false;
         if (kind == RT_FLOATS_DECAY) rt_weight_decay(row, columns);
         rt_from_fp32(f->dtype, row, columns, out + (size_t)(r * f->pitch) * bytes);
     }
+    return true;
 }
 
 static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight, void *place,
@@ -74,7 +84,12 @@ static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight,
     }
     for (int64_t first = 0; first < f.rows && status == TS_STATUS_OK; first += block) {
         int64_t count = f.rows - first < block ? f.rows - first : block;
-        convert_rows(tensor, stored, &f, weight->kind, first, count, row, rows);
+        if (!convert_rows(tensor, stored, &f, weight->kind, first, count, row, rows)) {
+            status = ts_fail(err, TS_STATUS_CORRUPT,
+                             "%s: tensor %s holds NaN: the checkpoint is damaged, fetch it again",
+                             tensor->file, tensor->name);
+            break;
+        }
         status = upload->device->ops->upload(upload->device, NULL,
                                              (char *)place + (size_t)first * row_bytes, rows,
                                              (size_t)count * row_bytes, err);

@@ -2,8 +2,9 @@
  *
  * There \s is Unicode's White_Space; PCRE2's \s under UCP takes U+180E too. So \s and \S are
  * written out as classes before compiling (inside a class only \s: a complement cannot be spliced
- * into one). Limits are lifted because a piece may be as long as the input; a long text must not
- * fail where a short one works.
+ * into one). A piece may be as long as the input, so the match limit grows with the text: a long text
+ * must not fail where a short one works. It is a limit still, or a file's pattern that backtracks
+ * exponentially ("(a+)+$") would never end.
  */
 #include "split.h"
 
@@ -109,7 +110,9 @@ static ts_status apply(run *r, size_t step, const char *text, size_t bytes, ts_e
 
 ts_status rt_split_run(const rt_split *split, const char *text, size_t bytes, rt_split_each each,
                        void *context, ts_err *err) {
+    /* 10 million is PCRE2's own default, a tenth of a second. */
     enum { STACK_SMALL = 32 << 10, STACK_LARGE = 64 << 20 };
+    enum { MATCH_LIMIT = 10000000, MATCH_LIMIT_A_BYTE = 64 };
     run r = {.split = split, .each = each, .context = context};
     ts_status status = TS_STATUS_OUT_OF_MEMORY;
     r.limits = pcre2_match_context_create(NULL);
@@ -123,7 +126,8 @@ ts_status rt_split_run(const rt_split *split, const char *text, size_t bytes, rt
         ts_fail(err, status, "split of %zu bytes", bytes);
         goto done;
     }
-    pcre2_set_match_limit(r.limits, UINT32_MAX);
+    size_t most = MATCH_LIMIT + bytes * MATCH_LIMIT_A_BYTE;
+    pcre2_set_match_limit(r.limits, most < UINT32_MAX ? (uint32_t)most : UINT32_MAX);
     if (r.stack) pcre2_jit_stack_assign(r.limits, NULL, r.stack);
     status = apply(&r, 0, text, bytes, err);
 done:

@@ -1,0 +1,151 @@
+#!/bin/bash
+# Bad input, as strangers' files and command lines bring it: each case has its exit status, exactly one line on
+# stderr that holds a key phrase, and no report of a sanitizer. Needs the test database (tests/run makes it).
+# The programs are those of `make asan`, which cost little more here; TUNESMITH_TEST_BIN names others.
+cd "$(dirname "$0")/../.." || exit 1
+bin=${TUNESMITH_TEST_BIN:-build/asan}
+infer="$bin/infer --device cpu" tune=$bin/tune
+db=${TUNESMITH_TEST_DB:-build/test.db}
+tiny=tests/fixtures/mamba-tiny
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+export TUNESMITH_DB=$tmp/t.db
+passed=0 failed=0
+cp "$db" "$tmp/t.db" && chmod 600 "$tmp/t.db" || exit 1
+
+verdict() { # NAME GOOD(0 is good)
+    if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; fi
+}
+refused() { # NAME STATUS PHRASE COMMAND...
+    local name=$1 status=$2 phrase=$3 got bad=0
+    shift 3
+    timeout 60 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    [ $got = "$status" ] && [ "$(wc -l <"$tmp/err")" = 1 ] && grep -qF -e "$phrase" "$tmp/err" || bad=1
+    [ $bad = 0 ] || { echo "status $got (want $status), want one line with \"$phrase\":"; head -n 5 "$tmp/err"; }
+    verdict "$name" $bad
+}
+
+# A safetensors file from a header text and a number of data bytes.
+safetensors() { # FILE HEADER BYTES [LENGTH]: LENGTH is what the file claims the header to be
+    python3 - "$@" <<'EOF'
+import struct, sys
+path, header, data = sys.argv[1], sys.argv[2].encode(), bytes(int(sys.argv[3]))
+length = int(sys.argv[4]) if len(sys.argv) > 4 else len(header)
+open(path, "wb").write(struct.pack("<Q", length) + header + data)
+EOF
+}
+model() { rm -rf "$tmp/m" && cp -r $tiny "$tmp/m"; } # a fresh copy to damage
+run() { refused "$1" 1 "$2" $infer -m "$tmp/m" --dtype fp32 --tokens 1 -n 1; }
+weights() { model; safetensors "$tmp/m/model.safetensors" "$3" "${4:-8}" $5; run "$1" "$2"; } # NAME PHRASE HEADER BYTES
+
+# Weights.
+weights "oversized header" "cut off" '{}' 0 1000000000000
+weights "header past the end" "cut off" '{}' 0 100
+weights "header cut in its JSON" "line 1" '{"a":' 0
+weights "header that is no object" "does not start with" '[1]' 0
+weights "overlapping tensors" "overlaps" '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}' 12
+weights "a hole" "hole" '{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}' 8
+weights "offsets outside" "outside the file" '{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}' 8
+weights "shape overflows" "overflow" '{"a":{"dtype":"F32","shape":[9223372036854775807,9],"data_offsets":[0,8]}}' 8
+weights "newline in a name" "unknown" '{"a\nb":{"dtype":"X","shape":[2],"data_offsets":[0,8]}}' 8
+weights "no tensor of the model" "is missing" '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}' 8
+model; truncate -s 5 "$tmp/m/model.safetensors"; run "five bytes" "too short"
+model; truncate -s 500000 "$tmp/m/model.safetensors"; run "truncated data" "outside the file"
+model; rm "$tmp/m/model.safetensors"; run "no weights" "no model.safetensors"
+model; mv "$tmp/m/model.safetensors" "$tmp/m/a.safetensors"
+echo '{"weight_map":{"x":"a.safetensors","y":"b.safetensors"}}' >"$tmp/m/model.safetensors.index.json"; run "missing shard" "b.safetensors: No such file"
+echo '{"weight_map":{"x":"../a.safetensors"}}' >"$tmp/m/model.safetensors.index.json"; run "shard outside" "plain file name"
+model; python3 - "$tmp/m/model.safetensors" <<'EOF'
+import json, struct, sys
+b = bytearray(open(sys.argv[1], "rb").read())
+n = struct.unpack("<Q", b[:8])[0]
+h = json.loads(b[8:8 + n])["backbone.layers.1.mixer.D"]
+at = 8 + n + h["data_offsets"][0]
+nan = {"F32": b"\0\0\xc0\x7f", "BF16": b"\xc0\x7f", "F16": b"\0\x7e"}[h["dtype"]]
+b[at:at + len(nan)] = nan
+open(sys.argv[1], "wb").write(b)
+EOF
+run "NaN weights" "tensor backbone.layers.1.mixer.D holds NaN"
+
+# config.json: one field after the other.
+field() { # NAME PHRASE PYTHON: statements on c
+    model
+    python3 -c "import json; p='$tmp/m/config.json'; c=json.load(open(p)); $3; json.dump(c, open(p, 'w'))"
+    run "$1" "$2"
+    refused "$1 (tune)" "${4:-2}" "$2" $tune --gpu cpu --model "$tmp/m" --dry-run
+}
+field "no hidden_size" "hidden_size: an integer" "del c['hidden_size']"
+field "vocab_size as text" "vocab_size: an integer" "c['vocab_size']='331'"
+field "negative layers" "num_hidden_layers: an integer" "c['num_hidden_layers']=-1"
+field "huge state" "state_size: an integer" "c['state_size']=10**9"
+field "use_bias as a list" "use_bias: true or false" "c['use_bias']=[1]"
+field "mamba2" "mamba2" "c['model_type']='mamba2'; c['architectures']=['Mamba2ForCausalLM']" 1
+field "no model_type" "model_type" "del c['model_type']; c.pop('architectures',0)" 1
+model; echo '{"a":' >"$tmp/m/config.json"; run "config.json cut off" "config.json: line"
+model; echo '[]' >"$tmp/m/config.json"; run "config.json no object" "not a JSON object"
+model; echo '{"top_p":"x"}' >"$tmp/m/generation_config.json"; run "generation_config.json" "top_p"
+model; echo '{"model":{}}' >"$tmp/m/tokenizer.json"; run "tokenizer.json" "model.vocab"
+
+# Databases.
+with() { refused "$1" "$2" "$3" $infer -m $tiny --dtype fp32 --tokens 1 -n 1 --db "$tmp/bad.db"; }
+fresh() { rm -f "$tmp/bad.db" && cp "$tmp/t.db" "$tmp/bad.db"; }
+rm -f "$tmp/bad.db"; with "no database" 1 "no kernel database"
+: >"$tmp/bad.db"; with "empty database" 1 "the file is empty"
+head -c 300 "$tmp/t.db" >"$tmp/bad.db"; with "300 bytes" 1 "not an SQLite database"
+head -c 5000 "$tmp/t.db" >"$tmp/bad.db"; with "truncated database" 1 "damaged"
+head -c 20000 /dev/zero >"$tmp/bad.db"; with "zeros" 1 "not an SQLite database"
+fresh; sqlite3 "$tmp/bad.db" 'PRAGMA application_id = 7'; with "another application" 1 "application"
+fresh; sqlite3 "$tmp/bad.db" 'PRAGMA user_version = 99'; with "a newer version" 1 "update Tunesmith"
+fresh; chmod 666 "$tmp/bad.db"; with "writable by others" 1 "can be written by others"
+fresh; chmod 400 "$tmp/bad.db"; $infer -m $tiny --dtype fp32 --tokens 1,2 -n 2 --db "$tmp/bad.db" >"$tmp/out" 2>"$tmp/err" &&
+    [ -s "$tmp/out" ] && [ ! -s "$tmp/err" ]; verdict "read-only works" $?
+fresh; sqlite3 "$tmp/bad.db" "DELETE FROM winner WHERE kernel_id IN (SELECT id FROM kernel WHERE family = 'selective_scan');
+    DELETE FROM kernel WHERE family = 'selective_scan'"
+with "a specialization it lacks" 1 "tune --model $tiny"; grep -q "selective_scan n=" "$tmp/err"; verdict "... is named" $?
+refused "tune into a text file" 1 "not an SQLite database" $tune --gpu cpu --family norm --db README.md
+refused "tune ls without a database" 1 "no database" $tune ls --db "$tmp/none.db"
+
+# 200 wrong bits, seeded: every run ends with 0 or 1, and 1 says why on stderr.
+cat >"$tmp/flip.py" <<'EOF'
+import random, sys
+b = bytearray(open(sys.argv[1], "rb").read())
+r = random.Random(int(sys.argv[3]))
+at = r.randrange(len(b)) if int(sys.argv[3]) % 2 else r.randrange(len(b) // 4096) * 4096 + r.randrange(100)
+b[at] ^= 1 << r.randrange(8)
+open(sys.argv[2], "wb").write(b)
+EOF
+bad=0
+for seed in $(seq "${TUNESMITH_TEST_FLIPS:-200}"); do
+    fresh; python3 "$tmp/flip.py" "$tmp/t.db" "$tmp/bad.db" "$seed"
+    timeout 60 $infer -m $tiny --dtype fp32 --tokens 1 -n 1 --db "$tmp/bad.db" >"$tmp/out" 2>"$tmp/err"
+    got=$?
+    { [ $got = 0 ] && [ -s "$tmp/out" ]; } || { [ $got = 1 ] && [ -s "$tmp/err" ]; } || { bad=1; echo "flip $seed: status $got"; head -n 3 "$tmp/err"; }
+    grep -qE "ERROR: (Address|Leak)|runtime error" "$tmp/err" && { bad=1; echo "flip $seed: sanitizer"; }
+done
+verdict "flipped bits" $bad
+
+# Command lines.
+usage() { local name=$1 phrase=$2; shift 2; refused "$name" 2 "$phrase" "$@"; }
+usage "infer: unknown flag" "--colour" $infer -m $tiny --tokens 1 --colour
+usage "infer: unknown letter" "-Z" $infer -m $tiny --tokens 1 -Z
+usage "infer: unknown letters" "'-x'" $infer -m $tiny -xyz
+usage "infer: value missing" "--db" $infer -m $tiny --tokens 1 --db
+usage "infer: no prompt" "what prompt" $infer -m $tiny
+usage "infer: not a number" "-1" $infer -m $tiny --tokens 1 -n -1
+usage "infer: ids" "ids with commas" $infer -m $tiny --dtype fp32 --tokens 1,x
+usage "infer: negative id" "ids with commas" $infer -m $tiny --dtype fp32 --tokens -5
+usage "infer: id past 32 bits" "ids with commas" $infer -m $tiny --dtype fp32 --tokens 4294967296
+refused "infer: id past the vocabulary" 1 "331" $infer -m $tiny --dtype fp32 --tokens 331
+refused "infer: no such device" 3 "infer: " $bin/infer --device cuda:99 -m $tiny --tokens 1
+usage "tune: unknown flag" "unknown option --colour" $tune --colour
+usage "tune: unknown letters" "unknown option -x" $tune -xyz
+usage "tune: unknown command" "no command" $tune polish
+usage "tune: value missing" "needs a value" $tune --gpu cpu --budget
+usage "tune: not a time" "--budget soon" $tune --gpu cpu --budget soon
+usage "tune: unknown family" "no_such" $tune --gpu cpu --family no_such --dry-run
+usage "tune: unknown target" "sm_999" $tune --gpu sm_999 --dry-run
+usage "tune: bad problem" "gemv" $tune --gpu cpu --problem 'gemv n=x' --dry-run
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
