@@ -210,23 +210,28 @@ static int bench(ts_kernels *kernels, problem *p) {
 
 /* ---- the machine's limits ---- */
 
-/* Twelve independent chains of vectors keep both multiply-add units of a core busy. */
+/* Twelve independent chains of vectors keep both multiply-add units of a core busy. Named variables:
+ * an array of them would live in memory. */
+#define CHAINS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define BEGIN(i) vec x##i = (vec){0} + (float)i;
+#define STEP(i) x##i = x##i * 0.999f + 0.001f;
+#define KEEP(i) __asm__ volatile("" ::"m"(x##i));
+
 static double fma_gflops(int threads) {
-    enum { CHAINS = 12, WIDTH = 16, STEPS = 2000000 };
+    enum { COUNT = 12, WIDTH = 16, STEPS = 4000000 };
     typedef float vec __attribute__((vector_size(4 * WIDTH)));
     double best = 0;
-    for (int repeat = 0; repeat < 3; repeat++) {
+    for (int repeat = 0; repeat < 10; repeat++) {
         double begin = now_us();
 #pragma omp parallel num_threads(threads)
         {
-            vec x[CHAINS];
-            for (int c = 0; c < CHAINS; c++) x[c] = (vec){0} + (float)c;
-            for (int i = 0; i < STEPS; i++)
-#pragma GCC unroll 12
-                for (int c = 0; c < CHAINS; c++) x[c] = x[c] * 0.999f + 0.001f;
-            for (int c = 0; c < CHAINS; c++) __asm__ volatile("" ::"m"(x[c]));
+            CHAINS(BEGIN)
+            for (int i = 0; i < STEPS; i++) {
+                CHAINS(STEP)
+            }
+            CHAINS(KEEP)
         }
-        double gflops = 2e-3 * CHAINS * WIDTH * (double)STEPS * threads / (now_us() - begin);
+        double gflops = 2e-3 * COUNT * WIDTH * (double)STEPS * threads / (now_us() - begin);
         best = gflops > best ? gflops : best;
     }
     return best;
