@@ -213,7 +213,7 @@ bench: all $(B)/tests/bench/cpu
 # The peers of the CPU benchmark: plain loops as a user would build them, so with the user's usual flags.
 $(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -ffast-math -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
+	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
 
 ## make docs        README's tables from tests/bench/results/
 docs:

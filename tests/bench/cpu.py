@@ -7,6 +7,7 @@ tests/bench/results/<cpu>.json and prints a table. A peer that is not installed 
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -18,7 +19,9 @@ PROBLEMS = re.findall(r'"((?:selective_scan|sdpa|gemm|gemv) [^"]*=[^"]*)"', (ROO
 
 
 def lines(*words):
-    output = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True).stdout
+    # passive: a peer's threads that spin after their turn would take the cores from the next
+    output = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE, text=True, check=True,
+                            env={**os.environ, "OMP_WAIT_POLICY": "passive"}).stdout
     return [json.loads(line) for line in output.splitlines()]
 
 
