@@ -49,7 +49,7 @@ help:
 ## make             programs and libraries in build/
 ## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
-            libsodium-dev libcmocka-dev sqlite3 python3 python3-pip
+            libsodium-dev zlib1g-dev libcmocka-dev sqlite3 python3 python3-pip
 setup: packages nvrtc
 
 packages:
