@@ -55,13 +55,19 @@ def fixture(r):
     return f"{r['device']}, {r['date']}, mamba-shakespeare:\n\n" + table(["dtype", "perplexity", "decoded tokens a second"], rows)
 
 
-KINDS = {f.__name__: f for f in (kernels, models, fixture)}
+def output(text):
+    """A part of what a program printed, as it was."""
+    return f"```\n{text.rstrip()}\n```"
+
+
+KINDS = {f.__name__: f for f in (kernels, models, fixture, output)}
 
 
 def filled(text):
     def fill(match):
         kind, name = match[1], match[2]
-        body = KINDS[kind](json.loads((RESULTS / name).read_text()))
+        text = (RESULTS / name).read_text()
+        body = KINDS[kind](json.loads(text) if name.endswith(".json") else text)
         return f"<!-- bench:{kind} {name} -->\n{body}\n<!-- /bench -->"
     return re.sub(r"<!-- bench:(\w+) (\S+) -->\n.*?<!-- /bench -->", fill, text, flags=re.S)
 
