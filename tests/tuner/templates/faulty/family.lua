@@ -1,3 +1,6 @@
+local faults = { "none", "element", "past_end", "between_rows", "unwritten", "input", "workspace", "reads_padding", "crash",
+                 "hang", "compile", "template", "slow" }
+
 -- y = 2 x, right with fault = "none"; every other value of `fault` is one way in which a candidate goes wrong.
 return {
   name = "faulty",
@@ -16,10 +19,14 @@ return {
   cap = 20,
   versions = {
     { name = "rows", file = "1_rows.c.in", kind = "cpu", needs = {},
-      tunables = { { "fault", { "none", "element", "past_end", "between_rows", "unwritten", "input", "workspace",
-                                "reads_padding", "crash", "hang", "compile", "template", "slow" } } },
+      tunables = { { "fault", faults } },
       default = { fault = "none" },
       workspace = "64",
       launches = { { entry = "faulty_rows", grid = { "m", "1", "1" }, scratch = "0" } } },
+    { name = "gpu_rows", file = "1_rows.cu.in", kind = "cuda", needs = {},
+      tunables = { { "fault", { "assert", table.unpack(faults) } } },
+      default = { fault = "none" },
+      workspace = "64",
+      launches = { { entry = "faulty_rows", grid = { "m", "1", "1" }, block = { "32", "1", "1" }, shared = "0" } } },
   },
 }
