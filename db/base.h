@@ -18,10 +18,10 @@ ts_status ts_fail(ts_err *err, ts_status status, const char *format, ...)
 const char *ts_status_text(ts_status status);
 
 /* Propagates a failure: TS_TRY(call(..., err)); only where nothing needs cleaning up. */
-#define TS_TRY(call)                                                             \
-    do {                                                                         \
-        ts_status ts_try_status_ = (call);                                       \
-        if (ts_try_status_ != TS_STATUS_OK) return ts_try_status_;               \
+#define TS_TRY(call)                                               \
+    do {                                                           \
+        ts_status ts_try_status_ = (call);                         \
+        if (ts_try_status_ != TS_STATUS_OK) return ts_try_status_; \
     } while (0)
 
 /* Growable byte buffer, always NUL-terminated after the last byte (not counted in `bytes`).

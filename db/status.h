@@ -9,18 +9,18 @@
 #ifndef TS_STATUS_H
 #define TS_STATUS_H
 
-#define TS_STATUS_MAP(X)                                                         \
-    X(OK, "ok")                                                                  \
-    X(INVALID_ARGUMENT, "invalid argument")                                      \
-    X(NOT_FOUND, "not found")                                                    \
-    X(IO, "input/output error")                                                  \
-    X(CORRUPT, "data failed its check")                                          \
-    X(UNSUPPORTED, "not supported")                                              \
-    X(OUT_OF_MEMORY, "out of memory")                                            \
-    X(NO_DEVICE, "no such device")                                               \
-    X(DEVICE, "device error")                                                    \
-    X(COMPILE, "compile error")                                                  \
-    X(TEMPLATE, "template error")                                                \
+#define TS_STATUS_MAP(X)                    \
+    X(OK, "ok")                             \
+    X(INVALID_ARGUMENT, "invalid argument") \
+    X(NOT_FOUND, "not found")               \
+    X(IO, "input/output error")             \
+    X(CORRUPT, "data failed its check")     \
+    X(UNSUPPORTED, "not supported")         \
+    X(OUT_OF_MEMORY, "out of memory")       \
+    X(NO_DEVICE, "no such device")          \
+    X(DEVICE, "device error")               \
+    X(COMPILE, "compile error")             \
+    X(TEMPLATE, "template error")           \
     X(CANCELLED, "cancelled")
 
 typedef enum ts_status {

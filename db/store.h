@@ -20,17 +20,19 @@
 typedef struct db_kernel {
     int64_t id;
     const char *family, *version, *variant, *spec, *target;
-    const char *abi;       /* hash of fields, args.h members and launch format; the runtime skips others */
-    const char *signature; /* hash of expanded source, options, compiler and oracle: what a result belongs to */
-    const char *compiler;  /* "nvrtc 13.0" or "gcc 12.2.0" */
-    const char *options;   /* compile options as passed */
-    const char *launch;    /* launch data, JSON (templates/README.md) */
-    const void *blob;      /* cubin, or relocation-free ELF shared object */
+    const char
+        *abi; /* hash of fields, args.h members and launch format; the runtime skips others */
+    const char *
+        signature; /* hash of expanded source, options, compiler and oracle: what a result belongs to */
+    const char *compiler; /* "nvrtc 13.0" or "gcc 12.2.0" */
+    const char *options;  /* compile options as passed */
+    const char *launch;   /* launch data, JSON (templates/README.md) */
+    const void *blob;     /* cubin, or relocation-free ELF shared object */
     size_t blob_bytes;
     int32_t registers, spill_bytes, shared_bytes; /* -1 where the compiler does not say */
-    int32_t driver_min;    /* CUDA driver version needed, as cuDriverGetVersion counts; 0 for CPU */
-    bool is_default;       /* the family's default variant of this specialization */
-    const char *hash;      /* over all of the above but id; set by reads, computed by db_write_kernel */
+    int32_t driver_min; /* CUDA driver version needed, as cuDriverGetVersion counts; 0 for CPU */
+    bool is_default;    /* the family's default variant of this specialization */
+    const char *hash; /* over all of the above but id; set by reads, computed by db_write_kernel */
 } db_kernel;
 
 typedef struct db_device {
@@ -49,8 +51,8 @@ typedef struct db_result {
     db_device device;
     double time_us, spread_us; /* median and half the 10..90 percentile range; NaN when not timed */
     int32_t samples;
-    double error;              /* worst relative error norm seen; NaN when not verified */
-    const char *evidence;      /* JSON: clocks, policy, raw samples */
+    double error;         /* worst relative error norm seen; NaN when not verified */
+    const char *evidence; /* JSON: clocks, policy, raw samples */
 } db_result;
 
 /* The choice for (problem, target, device). Never overwrites a better one: measured beats predicted. */
@@ -59,13 +61,14 @@ typedef struct db_winner {
     db_device device;
     int64_t kernel_id;
     const char *variant;
-    const char *evidence;      /* "measured" or "predicted" */
+    const char *evidence; /* "measured" or "predicted" */
     double time_us, ci_low_us, ci_high_us, default_us;
-    double gflops, gbytes;     /* work of the problem, for share-of-limit printing */
-    const char *family_hash;   /* templates, args.h and family.lua at tuning time: differs -> tune again */
-    const char *oracle_hash;   /* ref.c and cases.lua: differs -> verify again */
+    double gflops, gbytes; /* work of the problem, for share-of-limit printing */
+    const char
+        *family_hash; /* templates, args.h and family.lua at tuning time: differs -> tune again */
+    const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
-    const char *verdict;       /* "win", "tie" (default kept), "default" */
+    const char *verdict; /* "win", "tie" (default kept), "default" */
 } db_winner;
 
 /* ---- reader (read.c) ---- */
@@ -82,7 +85,8 @@ typedef struct db_image {
     size_t kernel_count;
     db_winner_row *winners;
     size_t winner_count;
-    char *warnings[16]; /* rows that were skipped and why (hash, foreign abi is the runtime's to judge) */
+    char *warnings
+        [16]; /* rows that were skipped and why (hash, foreign abi is the runtime's to judge) */
     size_t warning_count;
 } db_image;
 

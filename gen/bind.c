@@ -7,30 +7,32 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [GEN_FP32] = { "fp32", 4 }, [GEN_FP16] = { "fp16", 2 }, [GEN_BF16] = { "bf16", 2 }, [GEN_INT32] = { "int32", 4 },
+    [GEN_FP32] = {"fp32", 4},
+    [GEN_FP16] = {"fp16", 2},
+    [GEN_BF16] = {"bf16", 2},
+    [GEN_INT32] = {"int32", 4},
 };
 
 size_t gen_dtype_bytes(gen_dtype dtype) { return dtypes[dtype].bytes; }
 const char *gen_dtype_name(gen_dtype dtype) { return dtypes[dtype].name; }
 
 /* Index of the text field `key` among `names`. The scripts have checked it. */
-static int choice(lua_State *L, const char *key, const char *const *names)
-{
+static int choice(lua_State *L, const char *key, const char *const *names) {
     lua_getfield(L, -1, key);
     const char *text = lua_tostring(L, -1);
     int found = -1;
     for (int i = 0; text && names[i]; i++)
         if (strcmp(names[i], text) == 0) found = i;
-    if (found < 0) gen_raise(L, TS_STATUS_TEMPLATE, "'%s' cannot be %s", key, text ? text : "missing");
+    if (found < 0)
+        gen_raise(L, TS_STATUS_TEMPLATE, "'%s' cannot be %s", key, text ? text : "missing");
     lua_pop(L, 1);
     return found;
 }
 
-static void read_tensor(lua_State *L, gen *g, gen_tensor *t)
-{
-    static const char *const dtype_names[] = { "fp32", "fp16", "bf16", "int32", NULL };
-    static const char *const directions[] = { "in", "out", "inout", NULL };
-    static const char *const inits[] = { "normal", "uniform", "index", "offsets", NULL };
+static void read_tensor(lua_State *L, gen *g, gen_tensor *t) {
+    static const char *const dtype_names[] = {"fp32", "fp16", "bf16", "int32", NULL};
+    static const char *const directions[] = {"in", "out", "inout", NULL};
+    static const char *const inits[] = {"normal", "uniform", "index", "offsets", NULL};
     *t = (gen_tensor){
         .name = gen_get_text(L, g, "name"),
         .dtype = (gen_dtype)choice(L, "dtype", dtype_names),
@@ -60,14 +62,12 @@ typedef struct bind_call {
     gen_binding *out;
 } bind_call;
 
-static size_t open_list(lua_State *L, const char *key)
-{
+static size_t open_list(lua_State *L, const char *key) {
     lua_getfield(L, -1, key);
     return (size_t)lua_rawlen(L, -1);
 }
 
-static void bind(lua_State *L, void *context)
-{
+static void bind(lua_State *L, void *context) {
     bind_call *call = context;
     gen_binding *out = call->out;
     gen_push_script(L, "bind");
@@ -91,8 +91,9 @@ static void bind(lua_State *L, void *context)
     out->scalar_count = open_list(L, "scalars");
     for (size_t i = 0; i < out->scalar_count; i++, lua_pop(L, 1)) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        out->scalars[i] = (gen_scalar){ gen_get_text(L, call->g, "name"), (int32_t)gen_get_integer(L, "offset"),
-                                        gen_get_number(L, "value") };
+        out->scalars[i] = (gen_scalar){gen_get_text(L, call->g, "name"),
+                                       (int32_t)gen_get_integer(L, "offset"),
+                                       gen_get_number(L, "value")};
     }
     lua_pop(L, 1);
     out->extent_count = open_list(L, "extents");
@@ -104,10 +105,9 @@ static void bind(lua_State *L, void *context)
     }
 }
 
-ts_status gen_bind(gen *g, const gen_case *c, gen_binding *out, ts_err *err)
-{
-    gen_binding binding = { 0 };
-    bind_call call = { g, c, &binding };
+ts_status gen_bind(gen *g, const gen_case *c, gen_binding *out, ts_err *err) {
+    gen_binding binding = {0};
+    bind_call call = {g, c, &binding};
     TS_TRY(gen_protect(&g->host, bind, &call, err));
     *out = binding;
     return TS_STATUS_OK;
@@ -120,8 +120,7 @@ typedef struct header_call {
     ts_buf *out;
 } header_call;
 
-static void write_header(lua_State *L, void *context)
-{
+static void write_header(lua_State *L, void *context) {
     header_call *call = context;
     size_t bytes;
     gen_push_script(L, "ref_header");
@@ -131,14 +130,13 @@ static void write_header(lua_State *L, void *context)
     ts_buf_append(call->out, text, bytes);
 }
 
-ts_status gen_ref_header(gen *g, const gen_family *family, ts_buf *out, ts_err *err)
-{
-    header_call call = { family, out };
+ts_status gen_ref_header(gen *g, const gen_family *family, ts_buf *out, ts_err *err) {
+    header_call call = {family, out};
     return gen_protect(&g->host, write_header, &call, err);
 }
 
-void gen_ref_slots(const gen_case *c, const gen_binding *binding, double *const *data, void *slots)
-{
+void gen_ref_slots(const gen_case *c, const gen_binding *binding, double *const *data,
+                   void *slots) {
     union {
         int64_t integer;
         double number;
@@ -148,5 +146,6 @@ void gen_ref_slots(const gen_case *c, const gen_binding *binding, double *const 
     for (size_t i = 0; i < family->field_count; i++) (slot++)->integer = c->problem.values[i];
     for (size_t i = 0; i < family->scalar_count; i++) (slot++)->number = binding->scalars[i].value;
     for (size_t i = 0; i < family->tensor_count; i++) slot[i].pointer = NULL;
-    for (size_t i = 0; i < binding->tensor_count; i++) slot[binding->tensors[i].slot].pointer = data[i];
+    for (size_t i = 0; i < binding->tensor_count; i++)
+        slot[binding->tensors[i].slot].pointer = data[i];
 }

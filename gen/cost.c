@@ -11,8 +11,7 @@ typedef struct cost_call {
     size_t count;
 } cost_call;
 
-static void read_costs(lua_State *L, void *context)
-{
+static void read_costs(lua_State *L, void *context) {
     cost_call *call = context;
     gen_push_script(L, "costs");
     gen_push_family(L, call->problem->family);
@@ -23,21 +22,21 @@ static void read_costs(lua_State *L, void *context)
     lua_call(L, 5, 1);
     if (lua_isnil(L, -1)) return;
     call->count = (size_t)lua_rawlen(L, -1);
-    if (call->count > GEN_MAX_LAUNCHES) gen_raise(L, TS_STATUS_TEMPLATE, "more than %d launches", GEN_MAX_LAUNCHES);
+    if (call->count > GEN_MAX_LAUNCHES)
+        gen_raise(L, TS_STATUS_TEMPLATE, "more than %d launches", GEN_MAX_LAUNCHES);
     for (size_t i = 0; i < call->count; i++, lua_pop(L, 1)) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        call->out[i] = (gen_cost){ .blocks = gen_get_number(L, "blocks"),
-                                   .threads = gen_get_number(L, "threads"),
-                                   .shared_bytes = gen_get_number(L, "shared"),
-                                   .latency = gen_get_number(L, "latency"),
-                                   .issue = gen_get_number(L, "issue") };
+        call->out[i] = (gen_cost){.blocks = gen_get_number(L, "blocks"),
+                                  .threads = gen_get_number(L, "threads"),
+                                  .shared_bytes = gen_get_number(L, "shared"),
+                                  .latency = gen_get_number(L, "latency"),
+                                  .issue = gen_get_number(L, "issue")};
     }
 }
 
 ts_status gen_costs(gen *g, const gen_variant *variant, const gen_problem *problem,
-                    const gen_target *target, gen_cost *out, size_t *count, ts_err *err)
-{
-    cost_call call = { variant, problem, target, out, 0 };
+                    const gen_target *target, gen_cost *out, size_t *count, ts_err *err) {
+    cost_call call = {variant, problem, target, out, 0};
     TS_TRY(gen_protect(&g->host, read_costs, &call, err));
     if (call.count == 0)
         return ts_fail(err, TS_STATUS_NOT_FOUND, "%s/%s estimates no costs", problem->family->name,

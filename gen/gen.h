@@ -29,18 +29,20 @@ void gen_close(gen *g);
 
 /* ---- what is there ---- */
 size_t gen_family_count(const gen *g);
-const gen_family *gen_family_at(const gen *g, size_t index);           /* sorted by name */
-const gen_family *gen_family_find(const gen *g, const char *name);     /* NULL if absent */
+const gen_family *gen_family_at(const gen *g, size_t index);       /* sorted by name */
+const gen_family *gen_family_find(const gen *g, const char *name); /* NULL if absent */
 const char *gen_family_name(const gen_family *family);
-const char *gen_family_dir(const gen_family *family);                  /* its folder */
-const char *gen_family_abi(const gen_family *family);         /* hash: fields, args.h members, launch format */
-const char *gen_family_hash(const gen_family *family);        /* hash: family.lua, args.h, templates, shared kernel text */
+const char *gen_family_dir(const gen_family *family); /* its folder */
+const char *gen_family_abi(
+    const gen_family *family); /* hash: fields, args.h members, launch format */
+const char *gen_family_hash(
+    const gen_family *family); /* hash: family.lua, args.h, templates, shared kernel text */
 const char *gen_family_oracle_hash(const gen_family *family); /* hash: ref.c, cases.lua */
 
 size_t gen_target_count(const gen *g);
 const gen_target *gen_target_at(const gen *g, size_t index);
 const gen_target *gen_target_find(const gen *g, const char *name);
-const gen_target *gen_target_parent(const gen_target *target);         /* NULL at the root */
+const gen_target *gen_target_parent(const gen_target *target); /* NULL at the root */
 const char *gen_target_name(const gen_target *target);
 gen_kind gen_target_kind(const gen_target *target);
 bool gen_target_has(const gen_target *target, const char *capability); /* own or inherited */
@@ -52,7 +54,8 @@ const char *const *gen_target_options(const gen_target *target);
 /* ---- problems ---- */
 typedef struct gen_problem {
     const gen_family *family;
-    int64_t values[GEN_MAX_FIELDS]; /* by field order; an enumerated field holds the index of its value */
+    int64_t values
+        [GEN_MAX_FIELDS]; /* by field order; an enumerated field holds the index of its value */
 } gen_problem;
 
 /* Parses "family field=value ..."; a field with a declared default may be left out. Checks values and the
@@ -65,11 +68,11 @@ void gen_problem_spec(const gen_problem *problem, ts_buf *out);
 /* The family's cases.lua. `list` is "verify", "smoke" or "model". */
 typedef struct gen_case {
     gen_problem problem;
-    int32_t pad;            /* elements added to every row pitch, a value that breaks 16-byte alignment too */
-    const char *init;       /* opaque handle text of init overrides; "" for none */
-    const char *omit;       /* space-separated optional tensors passed as NULL; "" for none */
-    const char *alias;      /* "out=in" pairs sharing memory, space-separated; "" for none */
-    const char *note;       /* why this case exists */
+    int32_t pad; /* elements added to every row pitch, a value that breaks 16-byte alignment too */
+    const char *init;  /* opaque handle text of init overrides; "" for none */
+    const char *omit;  /* space-separated optional tensors passed as NULL; "" for none */
+    const char *alias; /* "out=in" pairs sharing memory, space-separated; "" for none */
+    const char *note;  /* why this case exists */
 } gen_case;
 
 /* Cases of the list; for "verify" the extents are combined with the specialization of `like` and those
@@ -88,18 +91,20 @@ typedef enum gen_init_kind {
 } gen_init_kind;
 
 typedef struct gen_tensor {
-    const char *name;       /* also the args.h pointer member and the oracle's member */
+    const char *name; /* also the args.h pointer member and the oracle's member */
     gen_dtype dtype;
     gen_direction direction;
-    int64_t rows, cols;     /* leading dimensions are flattened into rows; cols contiguous */
-    int64_t pitch;          /* elements between rows: cols, plus the case's pad if the tensor has a pitch member */
-    int32_t offset;         /* of the pointer member in the args struct */
-    int32_t pitch_offset;   /* of the int64_t pitch member; -1 if rows are always dense */
-    int32_t slot;           /* place among the family's declared tensors */
-    bool optional;          /* NULL allowed */
+    int64_t rows, cols; /* leading dimensions are flattened into rows; cols contiguous */
+    int64_t
+        pitch; /* elements between rows: cols, plus the case's pad if the tensor has a pitch member */
+    int32_t offset;       /* of the pointer member in the args struct */
+    int32_t pitch_offset; /* of the int64_t pitch member; -1 if rows are always dense */
+    int32_t slot;         /* place among the family's declared tensors */
+    bool optional;        /* NULL allowed */
     gen_init_kind init;
     double init_a, init_b;
-    double rtol, atol, norm; /* outputs: |e| <= atol*rms(ref) + rtol*|ref| each, ||e|| <= norm*||ref|| */
+    double rtol, atol,
+        norm; /* outputs: |e| <= atol*rms(ref) + rtol*|ref| each, ||e|| <= norm*||ref|| */
 } gen_tensor;
 
 typedef struct gen_scalar {
@@ -113,10 +118,14 @@ typedef struct gen_binding {
     size_t tensor_count, scalar_count, field_count;
     gen_tensor tensors[GEN_MAX_TENSORS]; /* those present in this specialization */
     gen_scalar scalars[GEN_MAX_SCALARS];
-    struct { int32_t offset, bytes; int64_t value; } extents[GEN_MAX_FIELDS]; /* integer args members */
+    struct {
+        int32_t offset, bytes;
+        int64_t value;
+    } extents[GEN_MAX_FIELDS]; /* integer args members */
     size_t extent_count;
-    double flops, bytes;    /* of one launch: the work that a perfect kernel must do, for share of limit */
-    int64_t lanes;          /* independent pieces the oracle computes one at a time */
+    double flops,
+        bytes;     /* of one launch: the work that a perfect kernel must do, for share of limit */
+    int64_t lanes; /* independent pieces the oracle computes one at a time */
 } gen_binding;
 
 /* Resolves everything that filling an args struct for this case needs. */
@@ -143,7 +152,8 @@ void gen_ref_slots(const gen_case *c, const gen_binding *binding, double *const 
 /* ---- variants ---- */
 typedef struct gen_variant {
     const gen_version *version;
-    int64_t tunables[GEN_MAX_TUNABLES]; /* enumerated string tunables hold the index of their value */
+    int64_t
+        tunables[GEN_MAX_TUNABLES]; /* enumerated string tunables hold the index of their value */
 } gen_variant;
 
 /* All variants of the family for the problem's specialization on `target`: versions of the target's kind
@@ -153,8 +163,8 @@ typedef struct gen_variant {
 ts_status gen_enumerate(gen *g, const gen_problem *problem, const gen_target *target,
                         gen_variant **out, size_t *count, ts_err *err);
 /* The default variant of the family for this specialization and target; NOT_FOUND if no version fits. */
-ts_status gen_default(gen *g, const gen_problem *problem, const gen_target *target, gen_variant *out,
-                      ts_err *err);
+ts_status gen_default(gen *g, const gen_problem *problem, const gen_target *target,
+                      gen_variant *out, ts_err *err);
 /* Canonical name "family/version a=1 b=2", appended; and back again. */
 void gen_variant_name(const gen_variant *variant, ts_buf *out);
 ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *err);
@@ -184,9 +194,10 @@ ts_status gen_costs(gen *g, const gen_variant *variant, const gen_problem *probl
 double gen_family_regret(const gen_family *family);
 
 typedef struct gen_source {
-    ts_buf text;            /* complete translation unit; #line points into the template files */
-    ts_buf launch;          /* launch data, JSON (templates/README.md) */
-    char hash[TS_HASH_HEX]; /* of the text with folder-relative #line paths, launch and target options */
+    ts_buf text;   /* complete translation unit; #line points into the template files */
+    ts_buf launch; /* launch data, JSON (templates/README.md) */
+    char hash
+        [TS_HASH_HEX]; /* of the text with folder-relative #line paths, launch and target options */
 } gen_source;
 
 /* Expands the variant for the problem's specialization (extents do not enter). Zero-initialise *out. */

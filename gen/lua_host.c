@@ -26,8 +26,7 @@ static const char SANDBOX_KEY = 0; /* its address is the registry key */
 
 static gen_host *host_of(lua_State *L) { return *(gen_host **)lua_getextraspace(L); }
 
-static void *allocate(void *context, void *block, size_t old_bytes, size_t new_bytes)
-{
+static void *allocate(void *context, void *block, size_t old_bytes, size_t new_bytes) {
     gen_host *host = context;
     if (!block) old_bytes = 0; /* Lua passes the kind of object then */
     if (new_bytes == 0) {
@@ -44,8 +43,7 @@ static void *allocate(void *context, void *block, size_t old_bytes, size_t new_b
     return grown;
 }
 
-static void count_instructions(lua_State *L, lua_Debug *ar)
-{
+static void count_instructions(lua_State *L, lua_Debug *ar) {
     (void)ar;
     gen_host *host = host_of(L);
     host->instructions += HOOK_PERIOD;
@@ -56,23 +54,21 @@ static void count_instructions(lua_State *L, lua_Debug *ar)
 
 /* ---- the allow-list ---- */
 
-static int refuse_pairs(lua_State *L)
-{
-    return luaL_error(L, "pairs has no stable order and would make the output vary: use a list and ipairs");
+static int refuse_pairs(lua_State *L) {
+    return luaL_error(
+        L, "pairs has no stable order and would make the output vary: use a list and ipairs");
 }
 
 static int refuse_write(lua_State *L) { return luaL_error(L, "library tables are read-only"); }
 
-static int unknown_name(lua_State *L)
-{
+static int unknown_name(lua_State *L) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &SANDBOX_KEY);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, -2) != LUA_TNIL) return 1;
     return luaL_error(L, "unknown name '%s'", luaL_tolstring(L, 2, NULL));
 }
 
-static int ceil_div(lua_State *L)
-{
+static int ceil_div(lua_State *L) {
     lua_Integer a = luaL_checkinteger(L, 1), b = luaL_checkinteger(L, 2);
     if (b <= 0) return luaL_error(L, "ceil_div by %I, which is not positive", b);
     lua_pushinteger(L, a / b + (a % b > 0));
@@ -80,8 +76,7 @@ static int ceil_div(lua_State *L)
 }
 
 /* Replaces the library table on top of the stack by a read-only view of it, without the names in `hidden`. */
-static void make_read_only(lua_State *L, const char *const *hidden)
-{
+static void make_read_only(lua_State *L, const char *const *hidden) {
     for (; *hidden; hidden++) {
         lua_pushnil(L);
         lua_setfield(L, -2, *hidden);
@@ -98,8 +93,7 @@ static void make_read_only(lua_State *L, const char *const *hidden)
 }
 
 /* string.rep of an empty text loops in C as often as it is told to, and uses no memory that would end it. */
-static int bounded_rep(lua_State *L)
-{
+static int bounded_rep(lua_State *L) {
     size_t text, separator;
     luaL_checklstring(L, 1, &text);
     luaL_optlstring(L, 3, "", &separator);
@@ -111,25 +105,23 @@ static int bounded_rep(lua_State *L)
 }
 
 /* The string library is on top of the stack; strings find its functions through the same table. */
-static void limit_rep(lua_State *L)
-{
+static void limit_rep(lua_State *L) {
     lua_getfield(L, -1, "rep");
     lua_pushcclosure(L, bounded_rep, 1);
     lua_setfield(L, -2, "rep");
 }
 
-static void build_sandbox(lua_State *L)
-{
-    static const char *const base[] = { "assert", "error", "ipairs", "select", "tonumber", "tostring",
-                                        "type", NULL };
+static void build_sandbox(lua_State *L) {
+    static const char *const base[] = {"assert",   "error",    "ipairs", "select",
+                                       "tonumber", "tostring", "type",   NULL};
     static const struct {
         const char *name;
         lua_CFunction open;
         const char *hidden[3];
     } libraries[] = {
-        { "math", luaopen_math, { "random", "randomseed", NULL } },
-        { "string", luaopen_string, { "dump", NULL, NULL } },
-        { "table", luaopen_table, { "move", NULL, NULL } }, /* loops in C, where no limit reaches it */
+        {"math", luaopen_math, {"random", "randomseed", NULL}},
+        {"string", luaopen_string, {"dump", NULL, NULL}},
+        {"table", luaopen_table, {"move", NULL, NULL}}, /* loops in C, where no limit reaches it */
     };
     lua_newtable(L);
     luaL_requiref(L, "_G", luaopen_base, 0);
@@ -157,8 +149,7 @@ static void build_sandbox(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &SANDBOX_KEY);
 }
 
-void gen_push_environment(lua_State *L)
-{
+void gen_push_environment(lua_State *L) {
     luaL_checkstack(L, 8, NULL);
     lua_newtable(L);
     lua_newtable(L);
@@ -169,8 +160,7 @@ void gen_push_environment(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-bool gen_sandbox_has(lua_State *L, const char *name)
-{
+bool gen_sandbox_has(lua_State *L, const char *name) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &SANDBOX_KEY);
     bool known = lua_getfield(L, -1, name) != LUA_TNIL;
     lua_pop(L, 2);
@@ -179,8 +169,7 @@ bool gen_sandbox_has(lua_State *L, const char *name)
 
 /* ---- errors ---- */
 
-void gen_raise(lua_State *L, ts_status status, const char *format, ...)
-{
+void gen_raise(lua_State *L, ts_status status, const char *format, ...) {
     char message[sizeof(((ts_err *)0)->message)];
     va_list args;
     va_start(args, format);
@@ -191,15 +180,13 @@ void gen_raise(lua_State *L, ts_status status, const char *format, ...)
     gen_reraise(L);
 }
 
-void gen_reraise(lua_State *L)
-{
+void gen_reraise(lua_State *L) {
     lua_error(L);
     __builtin_unreachable(); /* lua_error does not return, its declaration does not say so */
 }
 
 /* Appends the Lua lines that led to the error, on one line: messages go into tables and logs. */
-static int add_trace(lua_State *L)
-{
+static int add_trace(lua_State *L) {
     const char *message = luaL_tolstring(L, 1, NULL);
     luaL_Buffer text;
     luaL_buffinit(L, &text);
@@ -226,8 +213,7 @@ typedef struct protected_call {
     void *context;
 } protected_call;
 
-static int run_protected(lua_State *L)
-{
+static int run_protected(lua_State *L) {
     protected_call *call = lua_touserdata(L, 1);
     lua_settop(L, 0);
     luaL_checkstack(L, 64, NULL);
@@ -235,10 +221,9 @@ static int run_protected(lua_State *L)
     return 0;
 }
 
-ts_status gen_protect(gen_host *host, gen_body body, void *context, ts_err *err)
-{
+ts_status gen_protect(gen_host *host, gen_body body, void *context, ts_err *err) {
     lua_State *L = host->L;
-    protected_call call = { body, context };
+    protected_call call = {body, context};
     int top = lua_gettop(L);
     host->instructions = 0;
     host->out_of_quota = false;
@@ -251,7 +236,8 @@ ts_status gen_protect(gen_host *host, gen_body body, void *context, ts_err *err)
     if (rc == LUA_ERRMEM && !host->out_of_quota)
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory in the template engine");
     else if (rc == LUA_ERRMEM)
-        status = ts_fail(err, TS_STATUS_TEMPLATE, "templates need more than their limit of %zu MiB of memory",
+        status = ts_fail(err, TS_STATUS_TEMPLATE,
+                         "templates need more than their limit of %zu MiB of memory",
                          MEMORY_LIMIT_BYTES >> 20);
     else if (rc != LUA_OK)
         status = ts_fail(err, host->status, "%s", lua_tostring(L, -1));
@@ -261,15 +247,13 @@ ts_status gen_protect(gen_host *host, gen_body body, void *context, ts_err *err)
 
 /* ---- life ---- */
 
-static void set_up(lua_State *L, void *context)
-{
+static void set_up(lua_State *L, void *context) {
     (void)context;
     build_sandbox(L);
 }
 
-ts_status gen_host_open(gen_host *host, ts_err *err)
-{
-    *host = (gen_host){ 0 };
+ts_status gen_host_open(gen_host *host, ts_err *err) {
+    *host = (gen_host){0};
     host->L = lua_newstate(allocate, host);
     if (!host->L) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory for a Lua state");
     *(gen_host **)lua_getextraspace(host->L) = host;
@@ -279,8 +263,7 @@ ts_status gen_host_open(gen_host *host, ts_err *err)
     return status;
 }
 
-void gen_host_close(gen_host *host)
-{
+void gen_host_close(gen_host *host) {
     if (host->L) lua_close(host->L);
     host->L = NULL;
 }

@@ -9,9 +9,9 @@
 typedef struct gen_host {
     lua_State *L;
     size_t used_bytes;
-    bool out_of_quota;     /* an allocation was refused by the limit, not by the system */
-    int64_t instructions;  /* run in the current protected call */
-    ts_status status;      /* of the error being raised */
+    bool out_of_quota;    /* an allocation was refused by the limit, not by the system */
+    int64_t instructions; /* run in the current protected call */
+    ts_status status;     /* of the error being raised */
 } gen_host;
 
 /* Fills *host, whose address must not change until gen_host_close. */

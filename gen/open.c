@@ -17,8 +17,7 @@ static const char GENERATOR_VERSION[] = "gen 1";
 /* How messages and #line call every template folder: neither depends on where a checkout lies. */
 static const char ROOT_LABEL[] = "templates";
 
-static void read_values(lua_State *L, gen *g, gen_values *out)
-{
+static void read_values(lua_State *L, gen *g, gen_values *out) {
     lua_getfield(L, -1, "values");
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
@@ -38,27 +37,28 @@ static void read_values(lua_State *L, gen *g, gen_values *out)
     lua_pop(L, 1);
 }
 
-static void read_field(lua_State *L, gen *g, gen_field *field)
-{
+static void read_field(lua_State *L, gen *g, gen_field *field) {
     field->name = gen_get_text(L, g, "name");
     lua_getfield(L, -1, "extent");
     field->is_extent = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    if (field->is_extent) field->list.high = INT32_MAX;
-    else read_values(L, g, &field->list);
+    if (field->is_extent)
+        field->list.high = INT32_MAX;
+    else
+        read_values(L, g, &field->list);
     if (lua_getfield(L, -1, "default") != LUA_TNIL) {
         size_t bytes;
         const char *text = luaL_tolstring(L, -1, &bytes);
         field->has_default = true;
         if (!gen_value_parse(&field->list, text, bytes, &field->default_value))
-            gen_raise(L, TS_STATUS_TEMPLATE, "field %s: default %s is not among its values", field->name, text);
+            gen_raise(L, TS_STATUS_TEMPLATE, "field %s: default %s is not among its values",
+                      field->name, text);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
 }
 
-static size_t list_length(lua_State *L, const char *key, size_t most)
-{
+static size_t list_length(lua_State *L, const char *key, size_t most) {
     lua_getfield(L, -1, key);
     size_t length = (size_t)lua_rawlen(L, -1);
     lua_pop(L, 1);
@@ -67,13 +67,12 @@ static size_t list_length(lua_State *L, const char *key, size_t most)
 }
 
 /* Calls read(L, g, item, i) with each element of the list `key` of the table on top of the stack on top. */
-#define EACH(L, key, count)                                                      \
-    lua_getfield(L, -1, key);                                                    \
-    for (size_t i = 0; i < (count); lua_pop(L, 1), i++)                          \
+#define EACH(L, key, count)                             \
+    lua_getfield(L, -1, key);                           \
+    for (size_t i = 0; i < (count); lua_pop(L, 1), i++) \
         if (lua_rawgeti(L, -1, (lua_Integer)i + 1))
 
-static void read_version(lua_State *L, gen *g, const gen_family *family, gen_version *version)
-{
+static void read_version(lua_State *L, gen *g, const gen_family *family, gen_version *version) {
     version->family = family;
     version->name = gen_get_text(L, g, "name");
     version->number = (int)gen_get_integer(L, "number");
@@ -86,8 +85,8 @@ static void read_version(lua_State *L, gen *g, const gen_family *family, gen_ver
 }
 
 /* Hash over files of a folder whose name the filter takes, names included, in sorted order. */
-static void hash_files(lua_State *L, ts_hash *hash, const char *dir, bool (*take)(const char *name))
-{
+static void hash_files(lua_State *L, ts_hash *hash, const char *dir,
+                       bool (*take)(const char *name)) {
     gen_push_script(L, "list");
     lua_pushstring(L, dir);
     lua_call(L, 1, 1);
@@ -106,20 +105,19 @@ static void hash_files(lua_State *L, ts_hash *hash, const char *dir, bool (*take
     lua_pop(L, 2);
 }
 
-static bool ends_with(const char *name, const char *ending)
-{
+static bool ends_with(const char *name, const char *ending) {
     size_t n = strlen(name), e = strlen(ending);
     return n >= e && strcmp(name + n - e, ending) == 0;
 }
 static bool is_template(const char *name) { return ends_with(name, ".in"); }
-static bool is_kernel_file(const char *name)
-{
+static bool is_kernel_file(const char *name) {
     return is_template(name) || strcmp(name, "family.lua") == 0 || strcmp(name, "args.h") == 0;
 }
-static bool is_oracle_file(const char *name) { return strcmp(name, "ref.c") == 0 || strcmp(name, "cases.lua") == 0; }
+static bool is_oracle_file(const char *name) {
+    return strcmp(name, "ref.c") == 0 || strcmp(name, "cases.lua") == 0;
+}
 
-static void hash_family(lua_State *L, gen *g, gen_family *family)
-{
+static void hash_family(lua_State *L, gen *g, gen_family *family) {
     ts_hash hash;
     ts_hash_init(&hash);
     ts_hash_text(&hash, GENERATOR_VERSION);
@@ -144,8 +142,7 @@ static void hash_family(lua_State *L, gen *g, gen_family *family)
 }
 
 /* The script's family is on top of the stack. */
-static gen_family *read_family(lua_State *L, gen *g)
-{
+static gen_family *read_family(lua_State *L, gen *g) {
     gen_family *family = gen_alloc(L, g, sizeof *family);
     family->name = gen_get_text(L, g, "name");
     family->dir = gen_get_text(L, g, "dir");
@@ -165,8 +162,7 @@ static gen_family *read_family(lua_State *L, gen *g)
     return family;
 }
 
-static const char **read_texts(lua_State *L, gen *g, const char *key)
-{
+static const char **read_texts(lua_State *L, gen *g, const char *key) {
     size_t count = list_length(L, key, 64);
     const char **texts = gen_alloc(L, g, (count + 1) * sizeof *texts);
     EACH(L, key, count) texts[i] = gen_strdup(L, g, lua_tostring(L, -1));
@@ -175,8 +171,7 @@ static const char **read_texts(lua_State *L, gen *g, const char *key)
 }
 
 /* The script's resolved target is on top of the stack. */
-static void read_target(lua_State *L, gen *g, gen_target *target)
-{
+static void read_target(lua_State *L, gen *g, gen_target *target) {
     const char *kind = gen_get_text(L, g, "kind");
     target->kind = strcmp(kind, "cuda") == 0 ? GEN_CUDA : GEN_CPU;
     target->options = read_texts(L, g, "options");
@@ -185,7 +180,8 @@ static void read_target(lua_State *L, gen *g, gen_target *target)
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) facts++;
     target->facts = gen_alloc(L, g, (facts + 1) * sizeof *target->facts);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1))
-        target->facts[target->fact_count++] = (gen_fact){ gen_strdup(L, g, lua_tostring(L, -2)), lua_tonumber(L, -1) };
+        target->facts[target->fact_count++] = (gen_fact){gen_strdup(L, g, lua_tostring(L, -2)),
+                                                         lua_tonumber(L, -1)};
     lua_pop(L, 1);
     lua_getfield(L, -1, "capabilities");
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) capabilities++;
@@ -196,8 +192,7 @@ static void read_target(lua_State *L, gen *g, gen_target *target)
     lua_pop(L, 1);
 }
 
-static void load_targets(lua_State *L, gen *g)
-{
+static void load_targets(lua_State *L, gen *g) {
     g->targets = gen_alloc(L, g, 256 * sizeof *g->targets);
     for (size_t r = 0; r < g->root_count; r++) {
         gen_push_script(L, "list");
@@ -228,13 +223,11 @@ static void load_targets(lua_State *L, gen *g)
     }
 }
 
-static int by_name(const void *a, const void *b)
-{
+static int by_name(const void *a, const void *b) {
     return strcmp((*(gen_family *const *)a)->name, (*(gen_family *const *)b)->name);
 }
 
-static void load_families(lua_State *L, gen *g)
-{
+static void load_families(lua_State *L, gen *g) {
     g->families = gen_alloc(L, g, 256 * sizeof *g->families);
     for (size_t r = 0; r < g->root_count; r++) {
         gen_push_script(L, "list");
@@ -247,7 +240,8 @@ static void load_families(lua_State *L, gen *g)
             lua_pushvalue(L, -4);
             lua_call(L, 3, 1);
             if (!lua_isnil(L, -1)) {
-                if (g->family_count == 256) gen_raise(L, TS_STATUS_TEMPLATE, "more than 256 families");
+                if (g->family_count == 256)
+                    gen_raise(L, TS_STATUS_TEMPLATE, "more than 256 families");
                 g->families[g->family_count] = read_family(L, g);
                 g->family_count++;
             }
@@ -258,16 +252,14 @@ static void load_families(lua_State *L, gen *g)
     qsort(g->families, g->family_count, sizeof *g->families, by_name);
 }
 
-static void load_all(lua_State *L, void *context)
-{
+static void load_all(lua_State *L, void *context) {
     gen *g = context;
     gen_scripts_start(L);
     load_targets(L, g);
     load_families(L, g);
 }
 
-ts_status gen_open(const char *const *template_dirs, gen **out, ts_err *err)
-{
+ts_status gen_open(const char *const *template_dirs, gen **out, ts_err *err) {
     gen *g = calloc(1, sizeof *g);
     if (!g) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory for the template tables");
     ts_status status = TS_STATUS_OK;
@@ -277,17 +269,19 @@ ts_status gen_open(const char *const *template_dirs, gen **out, ts_err *err)
         struct stat info;
         g->roots[i] = ts_arena_strdup(&g->arena, template_dirs[i]);
         if (stat(template_dirs[i], &info) != 0 || !S_ISDIR(info.st_mode))
-            status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s: no such template folder", template_dirs[i]);
+            status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s: no such template folder",
+                             template_dirs[i]);
     }
     if (status == TS_STATUS_OK) status = gen_host_open(&g->host, err);
     if (status == TS_STATUS_OK) status = gen_protect(&g->host, load_all, g, err);
-    if (status == TS_STATUS_OK) *out = g;
-    else gen_close(g);
+    if (status == TS_STATUS_OK)
+        *out = g;
+    else
+        gen_close(g);
     return status;
 }
 
-void gen_close(gen *g)
-{
+void gen_close(gen *g) {
     if (!g) return;
     gen_host_close(&g->host);
     ts_arena_free(&g->arena);
@@ -298,8 +292,7 @@ void gen_close(gen *g)
 
 size_t gen_family_count(const gen *g) { return g->family_count; }
 const gen_family *gen_family_at(const gen *g, size_t index) { return g->families[index]; }
-const gen_family *gen_family_find(const gen *g, const char *name)
-{
+const gen_family *gen_family_find(const gen *g, const char *name) {
     for (size_t i = 0; i < g->family_count; i++)
         if (strcmp(g->families[i]->name, name) == 0) return g->families[i];
     return NULL;
@@ -312,8 +305,7 @@ const char *gen_family_oracle_hash(const gen_family *family) { return family->or
 
 size_t gen_target_count(const gen *g) { return g->target_count; }
 const gen_target *gen_target_at(const gen *g, size_t index) { return g->targets[index]; }
-const gen_target *gen_target_find(const gen *g, const char *name)
-{
+const gen_target *gen_target_find(const gen *g, const char *name) {
     for (size_t i = 0; i < g->target_count; i++)
         if (strcmp(g->targets[i]->name, name) == 0) return g->targets[i];
     return NULL;
@@ -323,15 +315,13 @@ const char *gen_target_name(const gen_target *target) { return target->name; }
 gen_kind gen_target_kind(const gen_target *target) { return target->kind; }
 const char *const *gen_target_options(const gen_target *target) { return target->options; }
 
-bool gen_target_has(const gen_target *target, const char *capability)
-{
+bool gen_target_has(const gen_target *target, const char *capability) {
     for (const char **c = target->capabilities; *c; c++)
         if (strcmp(*c, capability) == 0) return true;
     return false;
 }
 
-bool gen_target_fact(const gen_target *target, const char *name, double *value)
-{
+bool gen_target_fact(const gen_target *target, const char *name, double *value) {
     for (size_t i = 0; i < target->fact_count; i++) {
         if (strcmp(target->facts[i].name, name) != 0) continue;
         *value = target->facts[i].value;

@@ -12,8 +12,9 @@
 
 #include "loaded.h"
 
-#define EMBED(symbol, path)                                                      \
-    __asm__(".section .rodata\n" #symbol "_begin:\n.incbin \"" path "\"\n" #symbol "_end:\n.previous\n"); \
+#define EMBED(symbol, path)                                                        \
+    __asm__(".section .rodata\n" #symbol "_begin:\n.incbin \"" path "\"\n" #symbol \
+            "_end:\n.previous\n");                                                 \
     extern const char symbol##_begin[], symbol##_end[]
 
 EMBED(gen_script_formula, "gen/script/formula.lua");
@@ -26,21 +27,20 @@ EMBED(gen_script_render, "gen/script/render.lua");
 static const struct {
     const char *name, *begin, *end;
 } scripts[] = {
-    { "=gen/script/formula.lua", gen_script_formula_begin, gen_script_formula_end },
-    { "=gen/script/family.lua", gen_script_family_begin, gen_script_family_end },
-    { "=gen/script/bind.lua", gen_script_bind_begin, gen_script_bind_end },
-    { "=gen/script/space.lua", gen_script_space_begin, gen_script_space_end },
-    { "=gen/script/cost.lua", gen_script_cost_begin, gen_script_cost_end },
-    { "=gen/script/render.lua", gen_script_render_begin, gen_script_render_end },
+    {"=gen/script/formula.lua", gen_script_formula_begin, gen_script_formula_end},
+    {"=gen/script/family.lua", gen_script_family_begin, gen_script_family_end},
+    {"=gen/script/bind.lua", gen_script_bind_begin, gen_script_bind_end},
+    {"=gen/script/space.lua", gen_script_space_begin, gen_script_space_end},
+    {"=gen/script/cost.lua", gen_script_cost_begin, gen_script_cost_end},
+    {"=gen/script/render.lua", gen_script_render_begin, gen_script_render_end},
 };
 
 static const char SCRIPTS_KEY;
 
 /* read(path): the file's text, nil if there is no such file. */
-static int read_file(lua_State *L)
-{
+static int read_file(lua_State *L) {
     const char *path = luaL_checkstring(L, 1);
-    ts_buf text = { 0 };
+    ts_buf text = {0};
     ts_err err;
     if (access(path, F_OK) != 0) return 0;
     ts_status status = ts_file_read(path, &text, &err);
@@ -51,8 +51,7 @@ static int read_file(lua_State *L)
 }
 
 /* list(dir): sorted names in a folder, an empty list if there is no such folder. */
-static int list_folder(lua_State *L)
-{
+static int list_folder(lua_State *L) {
     struct dirent **entries = NULL;
     int count = scandir(luaL_checkstring(L, 1), &entries, NULL, alphasort);
     lua_newtable(L);
@@ -67,16 +66,17 @@ static int list_folder(lua_State *L)
     return 1;
 }
 
-static int environment(lua_State *L)
-{
+static int environment(lua_State *L) {
     gen_push_environment(L);
     return 1;
 }
 
-void gen_scripts_start(lua_State *L)
-{
+void gen_scripts_start(lua_State *L) {
     static const luaL_Reg functions[] = {
-        { "read", read_file }, { "list", list_folder }, { "environment", environment }, { NULL, NULL },
+        {"read", read_file},
+        {"list", list_folder},
+        {"environment", environment},
+        {NULL, NULL},
     };
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
@@ -84,7 +84,8 @@ void gen_scripts_start(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &SCRIPTS_KEY);
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         size_t bytes = (size_t)(scripts[i].end - scripts[i].begin);
-        if (luaL_loadbufferx(L, scripts[i].begin, bytes, scripts[i].name, "t") != LUA_OK) lua_error(L);
+        if (luaL_loadbufferx(L, scripts[i].begin, bytes, scripts[i].name, "t") != LUA_OK)
+            lua_error(L);
         gen_push_script(L, NULL);
         luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
         luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 0);
@@ -94,52 +95,52 @@ void gen_scripts_start(lua_State *L)
     lua_pop(L, 1);
 }
 
-void gen_push_script(lua_State *L, const char *name)
-{
+void gen_push_script(lua_State *L, const char *name) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &SCRIPTS_KEY);
     if (!name) return;
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
 }
 
-static void push_entry(lua_State *L, const char *list, const char *name)
-{
+static void push_entry(lua_State *L, const char *list, const char *name) {
     gen_push_script(L, list);
     lua_getfield(L, -1, name);
     lua_remove(L, -2);
 }
 
-void gen_push_family(lua_State *L, const gen_family *family) { push_entry(L, "families", family->name); }
-void gen_push_target(lua_State *L, const gen_target *target) { push_entry(L, "targets", target->name); }
+void gen_push_family(lua_State *L, const gen_family *family) {
+    push_entry(L, "families", family->name);
+}
+void gen_push_target(lua_State *L, const gen_target *target) {
+    push_entry(L, "targets", target->name);
+}
 
-void gen_push_values(lua_State *L, const gen_problem *problem, bool extents)
-{
+void gen_push_values(lua_State *L, const gen_problem *problem, bool extents) {
     const gen_family *family = problem->family;
     lua_newtable(L);
     for (size_t i = 0; i < family->field_count; i++) {
         const gen_field *field = &family->fields[i];
         if (field->is_extent && !extents) continue;
-        if (field->list.names) lua_pushstring(L, field->list.names[problem->values[i]]);
-        else lua_pushinteger(L, problem->values[i]);
+        if (field->list.names)
+            lua_pushstring(L, field->list.names[problem->values[i]]);
+        else
+            lua_pushinteger(L, problem->values[i]);
         lua_setfield(L, -2, field->name);
     }
 }
 
-void *gen_alloc(lua_State *L, gen *g, size_t bytes)
-{
+void *gen_alloc(lua_State *L, gen *g, size_t bytes) {
     void *memory = ts_arena_alloc(&g->arena, bytes ? bytes : 1);
     if (!memory) gen_raise(L, TS_STATUS_OUT_OF_MEMORY, "out of memory for the template tables");
     return memory;
 }
 
-const char *gen_strdup(lua_State *L, gen *g, const char *text)
-{
+const char *gen_strdup(lua_State *L, gen *g, const char *text) {
     size_t bytes = strlen(text) + 1;
     return memcpy(gen_alloc(L, g, bytes), text, bytes);
 }
 
-const char *gen_get_text(lua_State *L, gen *g, const char *key)
-{
+const char *gen_get_text(lua_State *L, gen *g, const char *key) {
     lua_getfield(L, -1, key);
     const char *text = lua_tostring(L, -1);
     if (!text) gen_raise(L, TS_STATUS_TEMPLATE, "'%s' is not a text", key);
@@ -148,8 +149,7 @@ const char *gen_get_text(lua_State *L, gen *g, const char *key)
     return text;
 }
 
-int64_t gen_get_integer(lua_State *L, const char *key)
-{
+int64_t gen_get_integer(lua_State *L, const char *key) {
     int is_integer;
     lua_getfield(L, -1, key);
     int64_t value = lua_tointegerx(L, -1, &is_integer);
@@ -158,8 +158,7 @@ int64_t gen_get_integer(lua_State *L, const char *key)
     return value;
 }
 
-double gen_get_number(lua_State *L, const char *key)
-{
+double gen_get_number(lua_State *L, const char *key) {
     int is_number;
     lua_getfield(L, -1, key);
     double value = lua_tonumberx(L, -1, &is_number);

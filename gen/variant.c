@@ -6,8 +6,7 @@
 
 /* ---- names and parts ---- */
 
-void gen_variant_name(const gen_variant *variant, ts_buf *out)
-{
+void gen_variant_name(const gen_variant *variant, ts_buf *out) {
     const gen_version *version = variant->version;
     ts_buf_printf(out, "%s/%s", version->family->name, version->name);
     for (size_t i = 0; i < version->tunable_count; i++) {
@@ -16,10 +15,9 @@ void gen_variant_name(const gen_variant *variant, ts_buf *out)
     }
 }
 
-ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *err)
-{
+ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *err) {
     size_t head = strcspn(name, " "), slash = strcspn(name, "/");
-    gen_variant variant = { 0 };
+    gen_variant variant = {0};
     for (size_t f = 0; f < g->family_count && slash < head; f++) {
         const gen_family *family = g->families[f];
         if (strlen(family->name) != slash || memcmp(family->name, name, slash) != 0) continue;
@@ -29,7 +27,8 @@ ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *
                 variant.version = &family->versions[v];
         }
     }
-    if (!variant.version) return ts_fail(err, TS_STATUS_NOT_FOUND, "'%s': no such family and version", name);
+    if (!variant.version)
+        return ts_fail(err, TS_STATUS_NOT_FOUND, "'%s': no such family and version", name);
     const char *word = name + head;
     for (size_t i = 0; i < variant.version->tunable_count; i++) {
         const gen_tunable *tunable = &variant.version->tunables[i];
@@ -37,11 +36,12 @@ ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *
         size_t bytes = strcspn(word, " "), own = strlen(tunable->name);
         if (bytes <= own || memcmp(word, tunable->name, own) != 0 || word[own] != '=' ||
             !gen_value_parse(&tunable->list, word + own + 1, bytes - own - 1, &variant.tunables[i]))
-            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "'%s': expected %s=VALUE as tunable %zu", name,
-                           tunable->name, i + 1);
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "'%s': expected %s=VALUE as tunable %zu", name, tunable->name, i + 1);
         word += bytes;
     }
-    if (word[strspn(word, " ")]) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "'%s': too many tunables", name);
+    if (word[strspn(word, " ")])
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "'%s': too many tunables", name);
     *out = variant;
     return TS_STATUS_OK;
 }
@@ -49,8 +49,7 @@ ts_status gen_variant_parse(gen *g, const char *name, gen_variant *out, ts_err *
 const gen_family *gen_version_family(const gen_version *version) { return version->family; }
 const char *gen_version_name(const gen_version *version) { return version->name; }
 size_t gen_version_tunable_count(const gen_version *version) { return version->tunable_count; }
-size_t gen_version_values(const gen_version *version, size_t tunable, const int64_t **values)
-{
+size_t gen_version_values(const gen_version *version, size_t tunable, const int64_t **values) {
     *values = version->tunables[tunable].list.values;
     return version->tunables[tunable].list.count;
 }
@@ -64,9 +63,8 @@ typedef struct space_call {
 } space_call;
 
 /* Appends the variant whose version number and value indices are stack[index]'s list. */
-static void read_variant(lua_State *L, const gen_family *family, int index, gen_variant *out)
-{
-    *out = (gen_variant){ 0 };
+static void read_variant(lua_State *L, const gen_family *family, int index, gen_variant *out) {
+    *out = (gen_variant){0};
     lua_rawgeti(L, index, 1);
     out->version = &family->versions[lua_tointeger(L, -1) - 1];
     lua_pop(L, 1);
@@ -76,16 +74,14 @@ static void read_variant(lua_State *L, const gen_family *family, int index, gen_
     }
 }
 
-static void push_space(lua_State *L, const char *function, const space_call *call)
-{
+static void push_space(lua_State *L, const char *function, const space_call *call) {
     gen_push_script(L, function);
     gen_push_family(L, call->problem->family);
     gen_push_values(L, call->problem, false);
     gen_push_target(L, call->target);
 }
 
-static void enumerate(lua_State *L, void *context)
-{
+static void enumerate(lua_State *L, void *context) {
     space_call *call = context;
     push_space(L, "enumerate", call);
     lua_call(L, 3, 1);
@@ -97,9 +93,8 @@ static void enumerate(lua_State *L, void *context)
 }
 
 ts_status gen_enumerate(gen *g, const gen_problem *problem, const gen_target *target,
-                        gen_variant **out, size_t *count, ts_err *err)
-{
-    space_call call = { problem, target, { 0 } };
+                        gen_variant **out, size_t *count, ts_err *err) {
+    space_call call = {problem, target, {0}};
     ts_status status = gen_protect(&g->host, enumerate, &call, err);
     if (status == TS_STATUS_OK && call.variants.failed)
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory for variants");
@@ -112,8 +107,7 @@ ts_status gen_enumerate(gen *g, const gen_problem *problem, const gen_target *ta
     return TS_STATUS_OK;
 }
 
-static void find_default(lua_State *L, void *context)
-{
+static void find_default(lua_State *L, void *context) {
     space_call *call = context;
     push_space(L, "default_variant", call);
     lua_call(L, 3, 2);
@@ -129,13 +123,13 @@ static void find_default(lua_State *L, void *context)
     ts_buf_append(&call->variants, &variant, sizeof variant);
 }
 
-ts_status gen_default(gen *g, const gen_problem *problem, const gen_target *target, gen_variant *out,
-                      ts_err *err)
-{
-    space_call call = { problem, target, { 0 } };
+ts_status gen_default(gen *g, const gen_problem *problem, const gen_target *target,
+                      gen_variant *out, ts_err *err) {
+    space_call call = {problem, target, {0}};
     ts_status status = gen_protect(&g->host, find_default, &call, err);
     if (status == TS_STATUS_OK && call.variants.bytes == 0)
-        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no version for %s", problem->family->name, target->name);
+        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no version for %s",
+                         problem->family->name, target->name);
     if (status == TS_STATUS_OK) memcpy(out, call.variants.data, sizeof *out);
     ts_buf_free(&call.variants);
     return status;
@@ -152,8 +146,7 @@ typedef struct render_call {
     gen_source *out;
 } render_call;
 
-void gen_push_version(lua_State *L, const gen_version *version)
-{
+void gen_push_version(lua_State *L, const gen_version *version) {
     gen_push_family(L, version->family);
     lua_getfield(L, -1, "versions");
     lua_rawgeti(L, -1, version->number);
@@ -161,20 +154,20 @@ void gen_push_version(lua_State *L, const gen_version *version)
     lua_pop(L, 1);
 }
 
-void gen_push_tunables(lua_State *L, const gen_variant *variant)
-{
+void gen_push_tunables(lua_State *L, const gen_variant *variant) {
     lua_newtable(L);
     for (size_t i = 0; i < variant->version->tunable_count; i++) {
         const gen_tunable *tunable = &variant->version->tunables[i];
-        if (tunable->list.names) lua_pushstring(L, tunable->list.names[variant->tunables[i]]);
-        else lua_pushinteger(L, variant->tunables[i]);
+        if (tunable->list.names)
+            lua_pushstring(L, tunable->list.names[variant->tunables[i]]);
+        else
+            lua_pushinteger(L, variant->tunables[i]);
         lua_setfield(L, -2, tunable->name);
     }
 }
 
 /* Pushes `function` and the five arguments that render and launch_data share. */
-static void push_render(lua_State *L, const char *function, const render_call *call)
-{
+static void push_render(lua_State *L, const char *function, const render_call *call) {
     gen_push_script(L, function);
     gen_push_family(L, call->problem->family);
     gen_push_version(L, call->variant->version);
@@ -183,8 +176,7 @@ static void push_render(lua_State *L, const char *function, const render_call *c
     gen_push_target(L, call->target);
 }
 
-static void render(lua_State *L, void *context)
-{
+static void render(lua_State *L, void *context) {
     render_call *call = context;
     size_t bytes;
     push_render(L, "render", call);
@@ -204,15 +196,14 @@ static void render(lua_State *L, void *context)
 }
 
 ts_status gen_render(gen *g, const gen_variant *variant, const gen_problem *problem,
-                     const gen_target *target, gen_source *out, ts_err *err)
-{
-    ts_buf title = { 0 };
+                     const gen_target *target, gen_source *out, ts_err *err) {
+    ts_buf title = {0};
     gen_variant_name(variant, &title);
     ts_buf_printf(&title, " | ");
     gen_problem_spec(problem, &title);
     ts_buf_printf(&title, " | %s", target->name);
-    gen_source source = { 0 };
-    render_call call = { g, variant, problem, target, title.data, &source };
+    gen_source source = {0};
+    render_call call = {g, variant, problem, target, title.data, &source};
     ts_status status = gen_protect(&g->host, render, &call, err);
     if (status == TS_STATUS_OK && (title.failed || source.text.failed || source.launch.failed))
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory for a kernel's source");
@@ -231,8 +222,7 @@ ts_status gen_render(gen *g, const gen_variant *variant, const gen_problem *prob
     return TS_STATUS_OK;
 }
 
-void gen_source_free(gen_source *source)
-{
+void gen_source_free(gen_source *source) {
     ts_buf_free(&source->text);
     ts_buf_free(&source->launch);
 }

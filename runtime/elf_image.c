@@ -61,7 +61,8 @@ static ts_status corrupt(ts_err *err, const char *what) {
 
 /* ---- what the file says ---- */
 
-static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out, ts_err *err) {
+static ts_status read_header(const unsigned char *blob, size_t bytes, Elf64_Ehdr *out,
+                             ts_err *err) {
     if (bytes < sizeof *out) return corrupt(err, "shorter than an ELF header");
     memcpy(out, blob, sizeof *out);
     if (memcmp(out->e_ident, ELFMAG, SELFMAG) != 0) return corrupt(err, "not an ELF file");

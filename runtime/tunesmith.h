@@ -53,9 +53,10 @@ TS_API void ts_free(void *memory);
  * begin from the defaults function. Text is borrowed during the call only. */
 typedef struct ts_engine_options {
     size_t size;
-    const char *device;   /* "auto" (default), "cpu", "cuda", "cuda:1" */
-    int threads;          /* CPU workers; 0 (default): one a core */
-    const char *database; /* NULL (default): TUNESMITH_DB, the user's, the system's data directory */
+    const char *device; /* "auto" (default), "cpu", "cuda", "cuda:1" */
+    int threads;        /* CPU workers; 0 (default): one a core */
+    const char
+        *database; /* NULL (default): TUNESMITH_DB, the user's, the system's data directory */
     /* Called with one line of text, without newline, for what deserves a user's eye (a database row
      * that was skipped, an unexpected tensor). May come from any thread that uses the engine. NULL:
      * dropped. */
@@ -197,7 +198,8 @@ TS_API ts_status ts_session_step(ts_session *session, int32_t id, ts_err *err);
 /* Chooses the id that follows; sampler NULL is greedy. The id is consumed by whatever comes next
  * (another ts_session_next, a prefill, a step), so the last id of a text costs no pass. No
  * allocation. */
-TS_API ts_status ts_session_next(ts_session *session, ts_sampler *sampler, int32_t *id, ts_err *err);
+TS_API ts_status ts_session_next(ts_session *session, ts_sampler *sampler, int32_t *id,
+                                 ts_err *err);
 /* Logits [vocab] of the last consumed position, borrowed until the next call on the session. */
 TS_API ts_status ts_session_logits(ts_session *session, const float **logits, ts_err *err);
 
@@ -216,8 +218,9 @@ TS_API ts_status ts_tokenizer_encode(const ts_tokenizer *tokenizer, const char *
                                      bool special, int32_t **ids, size_t *count, ts_err *err);
 /* Text of ids, always valid UTF-8, NUL-terminated; ids without a text decode to nothing, special
  * tokens too if `skip_special`. *text: ts_free; `bytes` may be NULL. */
-TS_API ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const int32_t *ids, size_t count,
-                                     bool skip_special, char **text, size_t *bytes, ts_err *err);
+TS_API ts_status ts_tokenizer_decode(const ts_tokenizer *tokenizer, const int32_t *ids,
+                                     size_t count, bool skip_special, char **text, size_t *bytes,
+                                     ts_err *err);
 
 /* Decoding one id at a time: what ends inside a UTF-8 character is held back. Zero-initialise. */
 typedef struct ts_text_stream {

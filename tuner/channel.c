@@ -23,9 +23,7 @@ void tuner_put_u64(ts_buf *message, uint64_t value) {
     ts_buf_append(message, &value, sizeof value);
 }
 
-void tuner_put_f64(ts_buf *message, double value) {
-    ts_buf_append(message, &value, sizeof value);
-}
+void tuner_put_f64(ts_buf *message, double value) { ts_buf_append(message, &value, sizeof value); }
 
 void tuner_put_bytes(ts_buf *message, const void *data, size_t bytes) {
     tuner_put_u64(message, bytes);

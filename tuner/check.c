@@ -36,8 +36,10 @@ static void print_failure(tally *t, const char *problem, const char *variant, co
 
 static void count_result(tally *t, const tuner_candidate *candidate) {
     const tuner_run_result *result = &candidate->result;
-    if (strcmp(result->status, "ok") == 0) t->passed++;
-    else if (strcmp(result->status, "constraint") == 0 && !candidate->built) t->skipped++;
+    if (strcmp(result->status, "ok") == 0)
+        t->passed++;
+    else if (strcmp(result->status, "constraint") == 0 && !candidate->built)
+        t->skipped++;
     else
         print_failure(t, candidate->problem->text, candidate->name, result->status, result->reason);
 }
@@ -67,8 +69,10 @@ static ts_status submit(tally *t, tuner_problem *problem, const gen_variant *var
     candidate->variant = *variant;
     candidate->want = t->compile_only ? TUNER_WANT_COMPILED : TUNER_WANT_VERIFIED;
     status = tuner_lab_prepare(&s->lab, candidate, err);
-    if (status == TS_STATUS_OK) tuner_lab_submit(&s->lab, candidate);
-    else tuner_candidate_free(candidate);
+    if (status == TS_STATUS_OK)
+        tuner_lab_submit(&s->lab, candidate);
+    else
+        tuner_candidate_free(candidate);
     return status;
 }
 
@@ -80,8 +84,8 @@ static void choose(bool *chosen, size_t begin, size_t end, int sample, uint64_t 
     for (size_t i = begin + 1; i < end && sample < 0; i++) chosen[i] = true;
     size_t others = end - begin - 1;
     for (int n = 0; n < sample && (size_t)n < others; n++) {
-        size_t skip =
-            (size_t)(tuner_random_unit(seed, stream, (uint64_t)n) * (double)(others - (size_t)n));
+        size_t skip = (size_t)(tuner_random_unit(seed, stream, (uint64_t)n) *
+                               (double)(others - (size_t)n));
         size_t i = begin + 1;
         while (chosen[i] || skip-- > 0) i++;
         chosen[i] = true;
@@ -117,8 +121,10 @@ static ts_status check_problem(tally *t, size_t index, ts_err *err) {
     }
     if (status != TS_STATUS_OK) return ts_fail(err, status, "%s", why.message);
     bool *chosen = calloc(count, sizeof *chosen);
-    if (!chosen) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of variants");
-    else choose_all(chosen, variants, count, s->options, index);
+    if (!chosen)
+        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of variants");
+    else
+        choose_all(chosen, variants, count, s->options, index);
     for (size_t i = 0; i < count && status == TS_STATUS_OK && !tuner_interrupted; i++)
         if (chosen[i]) status = submit(t, problem, &variants[i], err);
     free(chosen);
@@ -151,8 +157,8 @@ ts_status tuner_command_check(int argc, char **argv, int *exit_code, ts_err *err
     tuner_progress_end(&t.progress);
     if (status == TS_STATUS_OK) {
         printf("%zu passed, %zu failed, %zu skipped\n", t.passed, t.failed, t.skipped);
-        *exit_code =
-            t.failed || tuner_interrupted || t.passed == 0 ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
+        *exit_code = t.failed || tuner_interrupted || t.passed == 0 ? TUNER_EXIT_FAILED
+                                                                    : TUNER_EXIT_OK;
     }
     tuner_session_close(&session);
     return status;

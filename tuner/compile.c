@@ -137,8 +137,10 @@ void tuner_compile_serve(int fd, void *context) {
     while (tuner_channel_receive(fd, 0, &request, NULL) == TS_STATUS_OK) {
         tuner_reader reader = tuner_read(&request);
         ts_buf_clear(&answer);
-        if (tuner_get_u64(&reader) == REQUEST_DESCRIBE) answer_describe(&reader, &answer);
-        else answer_job(&reader, &answer);
+        if (tuner_get_u64(&reader) == REQUEST_DESCRIBE)
+            answer_describe(&reader, &answer);
+        else
+            answer_job(&reader, &answer);
         if (tuner_channel_send(fd, &answer, NULL) != TS_STATUS_OK) break;
     }
     ts_buf_free(&request);

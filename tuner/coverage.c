@@ -87,8 +87,10 @@ ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err) {
     while (!*campaign->interrupted) {
         while (next < campaign->count && tuner_lab_has_room(lab)) {
             tuner_task *task = &campaign->tasks[next++];
-            if (task->state == TUNER_TASK_NEW) TS_TRY(submit(campaign, task, err));
-            else done++;
+            if (task->state == TUNER_TASK_NEW)
+                TS_TRY(submit(campaign, task, err));
+            else
+                done++;
         }
         tuner_candidate *candidate = NULL;
         TS_TRY(tuner_lab_next(lab, &candidate, err));

@@ -26,17 +26,13 @@ static ts_status get_struct(const ts_buf *answer, void *out, size_t out_bytes, t
     return TS_STATUS_OK;
 }
 
-void tuner_device_put_hello(ts_buf *request) {
-    tuner_put_u64(request, TUNER_ASK_HELLO);
-}
+void tuner_device_put_hello(ts_buf *request) { tuner_put_u64(request, TUNER_ASK_HELLO); }
 
 ts_status tuner_device_get_hello(const ts_buf *answer, tuner_device_facts *out, ts_err *err) {
     return get_struct(answer, out, sizeof *out, err);
 }
 
-void tuner_device_put_limit(ts_buf *request) {
-    tuner_put_u64(request, TUNER_ASK_LIMIT);
-}
+void tuner_device_put_limit(ts_buf *request) { tuner_put_u64(request, TUNER_ASK_LIMIT); }
 
 ts_status tuner_device_get_limit(const ts_buf *answer, double *copy_gbytes, ts_err *err) {
     return get_struct(answer, copy_gbytes, sizeof *copy_gbytes, err);

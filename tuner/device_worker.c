@@ -164,8 +164,10 @@ static void answer_run(server *s, tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK) {
         ts_status loaded = rt_kernel_create(s->device, job.code.blob, job.code.blob_bytes,
                                             job.code.launch, &kernel, &err);
-        if (loaded != TS_STATUS_OK) tuner_run_result_set(&result, "launch", err.message);
-        else status = run_candidate(s, &problem, &job, kernel, &result, &err);
+        if (loaded != TS_STATUS_OK)
+            tuner_run_result_set(&result, "launch", err.message);
+        else
+            status = run_candidate(s, &problem, &job, kernel, &result, &err);
     }
     bool failed = strcmp(result.status, "launch") == 0 || strcmp(result.status, "crash") == 0;
     if (failed && s->device->ops->sync(s->device, s->stream, NULL) != TS_STATUS_OK)
@@ -192,8 +194,8 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK) status = gen_problem_parse(s->context->g, text, &problem, &err);
     for (size_t i = 0; i < count && i < TUNER_MAX_FINALISTS && status == TS_STATUS_OK; i++) {
         tuner_kernel_code code = read_code(request);
-        status =
-            rt_kernel_create(s->device, code.blob, code.blob_bytes, code.launch, &kernels[i], &err);
+        status = rt_kernel_create(s->device, code.blob, code.blob_bytes, code.launch, &kernels[i],
+                                  &err);
     }
     if (status == TS_STATUS_OK) status = tuner_bench_problem(&s->cache, &problem, &bench, &err);
     if (status == TS_STATUS_OK)

@@ -30,8 +30,10 @@ static ts_status submit(tuner_session *s, tuner_problem *problem, const gen_vari
     candidate->want = TUNER_WANT_COMPILED;
     candidate->index = index;
     ts_status status = tuner_lab_prepare(&s->lab, candidate, err);
-    if (status == TS_STATUS_OK) tuner_lab_submit(&s->lab, candidate);
-    else tuner_candidate_free(candidate);
+    if (status == TS_STATUS_OK)
+        tuner_lab_submit(&s->lab, candidate);
+    else
+        tuner_candidate_free(candidate);
     return status;
 }
 

@@ -85,16 +85,16 @@ static void set_weights(tuner_campaign *campaign) {
     }
     for (size_t i = 0; i < campaign->count; i++)
         if (campaign->tasks[i].search)
-            campaign->tasks[i].weight =
-                0.5 / count + 0.5 * campaign->tasks[i].default_us / total_us;
+            campaign->tasks[i].weight = 0.5 / count +
+                                        0.5 * campaign->tasks[i].default_us / total_us;
 }
 
 /* ---- steps ---- */
 
 static void learn(tuner_task *task, size_t index, const char *status, double time_us) {
     bool timed = strcmp(status, "ok") == 0 || strcmp(status, "slow") == 0;
-    task->entries[index] =
-        (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED, timed ? time_us : INFINITY};
+    task->entries[index] = (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED,
+                                         timed ? time_us : INFINITY};
     tuner_search_tell(task->search, index, timed ? time_us : INFINITY);
     if (timed && !(time_us >= task->best_us)) task->best_us = time_us;
     task->tried++;
@@ -241,8 +241,10 @@ static ts_status work(tuner_campaign *campaign, double end_s, turns *turn, ts_er
     tuner_lab *lab = &campaign->session->lab;
     for (;;) {
         tuner_candidate *candidate = NULL;
-        if (tuner_now_s() < end_s) TS_TRY(feed(campaign, turn, err));
-        else tuner_lab_drop_waiting(lab);
+        if (tuner_now_s() < end_s)
+            TS_TRY(feed(campaign, turn, err));
+        else
+            tuner_lab_drop_waiting(lab);
         TS_TRY(tuner_lab_next(lab, &candidate, err));
         if (!candidate) return TS_STATUS_OK;
         ts_status status = finish(campaign, candidate, err);

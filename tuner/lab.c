@@ -143,8 +143,10 @@ bool tuner_lab_has_room(const tuner_lab *lab) {
 void tuner_lab_drop_waiting(tuner_lab *lab) {
     size_t kept = 0;
     for (size_t i = 0; i < lab->queued; i++) {
-        if (lab->queue[i]->running) lab->queue[kept++] = lab->queue[i];
-        else tuner_candidate_free(lab->queue[i]);
+        if (lab->queue[i]->running)
+            lab->queue[kept++] = lab->queue[i];
+        else
+            tuner_candidate_free(lab->queue[i]);
     }
     lab->queued = kept;
 }
@@ -213,7 +215,8 @@ static void finish_compile(tuner_built *built, const tuner_reply *reply) {
         built->status = "spill";
         snprintf(built->reason, sizeof built->reason, "%d bytes of registers spilled to memory",
                  compiled->spill_bytes);
-    } else built->status = "ok";
+    } else
+        built->status = "ok";
 }
 
 /* ---- running ---- */

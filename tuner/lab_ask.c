@@ -33,7 +33,8 @@ ts_status tuner_lab_limit(tuner_lab *lab, double *copy_gbytes, ts_err *err) {
                                   : status;
 }
 
-ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out, ts_err *err) {
+ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out,
+                             ts_err *err) {
     tuner_compiler *compiler = &lab->compilers[kind];
     if (!compiler->name[0]) {
         /* Any idle compile worker will do; all of them may be busy with jobs of another kind. */

@@ -105,7 +105,8 @@ bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
     bool was_measured = strcmp(winner->evidence, "measured") == 0;
     bool finished = was_measured ? !isnan(winner->ci_low_us)
                                  : strcmp(winner->verdict, TUNER_UNRANKED) != 0;
-    return (was_measured || !measured) && finished && tuner_winner_matches(winner, family, compiler);
+    return (was_measured || !measured) && finished &&
+           tuner_winner_matches(winner, family, compiler);
 }
 
 bool tuner_winner_matches(const db_winner *winner, const gen_family *family,

@@ -25,7 +25,8 @@ static uint16_t to_bf16(float value) {
 }
 
 static uint16_t to_fp16(float value) {
-    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
+    uint32_t bits = float_bits(value), sign = (bits >> 16) & 0x8000u,
+             magnitude = bits & 0x7fffffffu;
     if (value != value) return 0x7fff;
     if (magnitude >= 0x477ff000u)
         return (uint16_t)(sign | 0x7c00u); /* 65520 and more round to infinity */

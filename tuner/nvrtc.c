@@ -67,7 +67,8 @@ static void *open_library(const char *path) {
         ts_buf_append(&pattern, path, (size_t)(slash + 1 - path));
         ts_buf_printf(&pattern, "libnvrtc-builtins.so.*");
         if (!pattern.failed && glob(pattern.data, 0, NULL, &found) == 0) {
-            for (size_t i = 0; i < found.gl_pathc; i++) dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_GLOBAL);
+            for (size_t i = 0; i < found.gl_pathc; i++)
+                dlopen(found.gl_pathv[i], RTLD_NOW | RTLD_GLOBAL);
             globfree(&found);
         }
         ts_buf_free(&pattern);
@@ -163,8 +164,8 @@ static ts_status describe(tuner_compiler *out, ts_err *err) {
     const nvrtc_api *api = NULL;
     TS_TRY(nvrtc(&api, err));
     snprintf(out->name, sizeof out->name, "nvrtc %d.%d", api->major, api->minor);
-    out->driver_min =
-        1000 * api->major; /* minor version compatibility: any driver of the same major */
+    out->driver_min = 1000 *
+                      api->major; /* minor version compatibility: any driver of the same major */
     return TS_STATUS_OK;
 }
 

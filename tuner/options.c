@@ -162,8 +162,12 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     for (int i = 0; i < OPT_COUNT; i++)
         longs[i] = (struct option){
             rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
-    tuner_options o = {
-        .gpu = "auto", .budget_s = 180, .timeout_s = 40, .strategy = "auto", .seed = 1, .sample = -1};
+    tuner_options o = {.gpu = "auto",
+                       .budget_s = 180,
+                       .timeout_s = 40,
+                       .strategy = "auto",
+                       .seed = 1,
+                       .sample = -1};
     o.template_dirs[0] = ""; /* not chosen yet */
     opterr = 0;
     optind = 1;

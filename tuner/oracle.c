@@ -41,9 +41,7 @@ static gen_oracle linked(const char *family) {
     return NULL;
 }
 
-bool tuner_oracle_is_linked(const char *family) {
-    return linked(family) != NULL;
-}
+bool tuner_oracle_is_linked(const char *family) { return linked(family) != NULL; }
 
 ts_status tuner_oracle_find(const char *family, const char *folder, gen_oracle *out, ts_err *err) {
     char path[400], symbol[128];

@@ -47,7 +47,8 @@ ts_status tuner_process_run(const char *const *argv, int cpu_limit_s, ts_buf *ou
         if (got > 0) ts_buf_append(output, chunk, (size_t)got);
     close(ends[0]);
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
     *code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (*code == 127)
         return ts_fail(err, TS_STATUS_IO, "cannot run %s; install it or put it in PATH", argv[0]);
@@ -77,9 +78,7 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return 0;
 }
 
-void tuner_scratch_remove(const char *path) {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
+void tuner_scratch_remove(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
 
 /* Ours, old enough, and nobody holds its lock. */
 static bool is_stale(const char *path) {

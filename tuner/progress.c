@@ -30,8 +30,10 @@ void tuner_progress_stage(tuner_progress *progress, const char *stage, double bu
 
 static void format_duration(double seconds, char text[32]) {
     long s = seconds > 0 ? lround(seconds) : 0;
-    if (s < 60) snprintf(text, 32, "%lds", s);
-    else snprintf(text, 32, "%ldm%02lds", s / 60, s % 60);
+    if (s < 60)
+        snprintf(text, 32, "%lds", s);
+    else
+        snprintf(text, 32, "%ldm%02lds", s / 60, s % 60);
 }
 
 void tuner_progress_show(tuner_progress *progress, size_t done, size_t total, const char *note) {

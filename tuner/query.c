@@ -31,9 +31,12 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
     opterr = 0;
     optind = 1;
     for (int id; (id = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
-        if (id == 'd') o.db = optarg;
-        else if (id == 'j') o.json = true;
-        else if (id == 'o') o.out = optarg;
+        if (id == 'd')
+            o.db = optarg;
+        else if (id == 'j')
+            o.json = true;
+        else if (id == 'o')
+            o.out = optarg;
         else
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s",
                            argv[optind - 1]);
@@ -74,8 +77,10 @@ static void print_groups(const db_winner *winners, size_t count) {
         size_t measured = count_measured(first, end - begin);
         printf("%s%s on %s: ", begin ? "\n" : "", first->target,
                *first->device.name ? first->device.name : "any device");
-        if (measured) printf("%zu of %zu measured\n", measured, end - begin);
-        else puts("compiled and ranked only, no such device has run these");
+        if (measured)
+            printf("%zu of %zu measured\n", measured, end - begin);
+        else
+            puts("compiled and ranked only, no such device has run these");
         tuner_report_table(first, end - begin, 0);
     }
 }
@@ -117,8 +122,10 @@ ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err) {
 static void print_result(void *context, const db_result *result) {
     (void)context;
     printf("  %-10s ", result->status);
-    if (result->time_us > 0) printf("%10.2f us  ", result->time_us);
-    else printf("%10s     ", "-");
+    if (result->time_us > 0)
+        printf("%10.2f us  ", result->time_us);
+    else
+        printf("%10s     ", "-");
     printf("%s%s%s\n", result->variant, result->reason[0] ? "  " : "", result->reason);
 }
 
@@ -128,7 +135,8 @@ static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) 
     printf("  %s: %s (%s", w->verdict, w->variant, w->evidence);
     if (w->ci_low_us > 0)
         printf(", %.2f us, 95 %% interval %.2f to %.2f", w->time_us, w->ci_low_us, w->ci_high_us);
-    else if (w->time_us > 0) printf(", %.2f us, not raced yet", w->time_us);
+    else if (w->time_us > 0)
+        printf(", %.2f us, not raced yet", w->time_us);
     if (w->default_us > 0) printf(", default %.2f us", w->default_us);
     printf(")\n  compiled by %s\n  results:\n", w->compiler);
     return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
@@ -143,8 +151,10 @@ static void canonical(const char *words, ts_buf *out) {
     bool known = tuner_templates_dir(&dirs[0], NULL) == TS_STATUS_OK &&
                  gen_open(dirs, &g, NULL) == TS_STATUS_OK &&
                  gen_problem_parse(g, words, &problem, NULL) == TS_STATUS_OK;
-    if (known) gen_problem_text(&problem, out);
-    else ts_buf_printf(out, "%s", words);
+    if (known)
+        gen_problem_text(&problem, out);
+    else
+        ts_buf_printf(out, "%s", words);
     gen_close(g);
 }
 

@@ -153,7 +153,8 @@ static ts_status compile_and_judge(ranking *r, ts_err *err) {
 }
 
 ts_status tuner_rank(tuner_session *session, tuner_problem *problem, const gen_target *target,
-                     const gen_variant *variants, size_t count, tuner_candidate **pick, ts_err *err) {
+                     const gen_variant *variants, size_t count, tuner_candidate **pick,
+                     ts_err *err) {
     ranking r = {session, problem, target, variants, NULL, 0, NULL, INFINITY};
     r.estimates = calloc(count + 1, sizeof *r.estimates);
     if (!r.estimates) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "ranking");

@@ -16,6 +16,7 @@ double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t 
  * nothing for these variants, none of them compiles, or the lab was interrupted. The lab's queue
  * must be empty. */
 ts_status tuner_rank(tuner_session *session, tuner_problem *problem, const gen_target *target,
-                     const gen_variant *variants, size_t count, tuner_candidate **pick, ts_err *err);
+                     const gen_variant *variants, size_t count, tuner_candidate **pick,
+                     ts_err *err);
 
 #endif

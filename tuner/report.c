@@ -8,9 +8,7 @@
 #include <string.h>
 
 /* JSON has no NaN: a value that does not exist is null. */
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 static json_t *count_or_null(int32_t value) {
     return value >= 0 ? json_integer(value) : json_null();
@@ -65,8 +63,10 @@ static const char *const headings[COLUMNS] = {"problem",  "winner", "time us", "
                                               "speed-up", "GB/s",   "GFLOP/s", "of copy limit"};
 
 static void format_number(char cell[CELL_BYTES], const char *format, double value) {
-    if (!isfinite(value)) snprintf(cell, CELL_BYTES, "-");
-    else snprintf(cell, CELL_BYTES, format, value);
+    if (!isfinite(value))
+        snprintf(cell, CELL_BYTES, "-");
+    else
+        snprintf(cell, CELL_BYTES, format, value);
 }
 
 static void fill_row(table_row row, const db_winner *w, double copy_gbytes) {
@@ -79,7 +79,8 @@ static void fill_row(table_row row, const db_winner *w, double copy_gbytes) {
     format_number(row[4], "%.2fx", w->default_us / w->time_us);
     if (strcmp(w->evidence, "measured") != 0)
         snprintf(row[4], CELL_BYTES, "%s, %s", w->evidence, w->verdict);
-    else if (strcmp(w->verdict, "win") != 0) snprintf(row[4], CELL_BYTES, "%s", w->verdict);
+    else if (strcmp(w->verdict, "win") != 0)
+        snprintf(row[4], CELL_BYTES, "%s", w->verdict);
     format_number(row[5], "%.1f", gbytes);
     format_number(row[6], "%.1f", w->gflops / time_s);
     format_number(row[7], "%.0f %%", copy_gbytes > 0 ? 100 * gbytes / copy_gbytes : NAN);
@@ -106,9 +107,8 @@ void tuner_report_table(const db_winner *winners, size_t count, double copy_gbyt
         print_row(row, widths);
     }
     if (copy_gbytes > 0)
-        printf(
-            "copy limit: %.1f GB/s read plus written, measured on this device by a plain copy;\n"
-            "above 100 %% the data came from a cache, far below it the arithmetic decides\n",
-            copy_gbytes);
+        printf("copy limit: %.1f GB/s read plus written, measured on this device by a plain copy;\n"
+               "above 100 %% the data came from a cache, far below it the arithmetic decides\n",
+               copy_gbytes);
     fflush(stdout);
 }

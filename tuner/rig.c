@@ -25,7 +25,8 @@ ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *t
     if (status == TS_STATUS_OK) {
         rig->slab_count = 1;
         *out = rig;
-    } else tuner_rig_free(rig);
+    } else
+        tuner_rig_free(rig);
     return status;
 }
 

@@ -39,13 +39,9 @@ static size_t nth_left(const tuner_search *s, size_t n) {
     return point;
 }
 
-static size_t next_in_order(tuner_search *s) {
-    return nth_left(s, 0);
-}
+static size_t next_in_order(tuner_search *s) { return nth_left(s, 0); }
 
-static size_t next_random(tuner_search *s) {
-    return nth_left(s, draw(s, s->left));
-}
+static size_t next_random(tuner_search *s) { return nth_left(s, draw(s, s->left)); }
 
 /* Same version, exactly one tunable different. */
 static bool are_neighbours(const tuner_space *space, size_t a, size_t b) {
@@ -143,6 +139,4 @@ bool tuner_search_next(tuner_search *s, size_t *point) {
     return true;
 }
 
-void tuner_search_tell(tuner_search *s, size_t point, double cost) {
-    s->cost[point] = cost;
-}
+void tuner_search_tell(tuner_search *s, size_t point, double cost) { s->cost[point] = cost; }

@@ -59,7 +59,8 @@ static ts_status add(tuner_selection *selection, const gen_problem *problem, con
             selection->problems[selection->count++] = (tuner_problem){
                 .problem = *problem, .text = text.data, .spec = spec_text, .required = required};
             text = (ts_buf){0};
-        } else status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of problems");
+        } else
+            status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of problems");
     }
     ts_buf_free(&text);
     ts_buf_free(&spec);
@@ -141,10 +142,12 @@ ts_status tuner_select(gen *g, const tuner_options *options, const char *list, t
          i++)
         status = add_family(g, &selection, gen_family_at(g, i), list, options->dtypes, err);
     if (status == TS_STATUS_OK && selection.count == 0)
-        status =
-            ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the selection holds no problem%s%s",
-                    options->dtypes ? " with dtype " : "", options->dtypes ? options->dtypes : "");
-    if (status == TS_STATUS_OK) *out = selection;
-    else tuner_selection_free(&selection);
+        status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the selection holds no problem%s%s",
+                         options->dtypes ? " with dtype " : "",
+                         options->dtypes ? options->dtypes : "");
+    if (status == TS_STATUS_OK)
+        *out = selection;
+    else
+        tuner_selection_free(&selection);
     return status;
 }

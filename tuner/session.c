@@ -17,9 +17,9 @@ static ts_status find_target(tuner_session *s, const char *name, ts_err *err) {
     ts_buf known = {0};
     for (size_t i = 0; i < gen_target_count(s->g); i++)
         ts_buf_printf(&known, " %s", gen_target_name(gen_target_at(s->g, i)));
-    ts_status status =
-        ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no target \"%s\"; there are: auto cpu%s", name,
-                known.data ? known.data : "");
+    ts_status status = ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                               "no target \"%s\"; there are: auto cpu%s", name,
+                               known.data ? known.data : "");
     ts_buf_free(&known);
     return status;
 }
@@ -31,8 +31,10 @@ static ts_status name_device(tuner_session *s, ts_err *err) {
     if (!is_auto && !is_cpu) TS_TRY(find_target(s, o->gpu, err));
     if (is_cpu || (s->target && gen_target_kind(s->target) == GEN_CPU))
         snprintf(s->device_name, sizeof s->device_name, "cpu");
-    else if (is_auto && !o->device) snprintf(s->device_name, sizeof s->device_name, "auto");
-    else snprintf(s->device_name, sizeof s->device_name, "cuda:%s", o->device ? o->device : "0");
+    else if (is_auto && !o->device)
+        snprintf(s->device_name, sizeof s->device_name, "auto");
+    else
+        snprintf(s->device_name, sizeof s->device_name, "cuda:%s", o->device ? o->device : "0");
     return TS_STATUS_OK;
 }
 

@@ -83,8 +83,10 @@ static ts_status sampler_take(sampler *s, double *us, ts_err *err) {
     ts_device *device = s->rig->device;
     const rt_device_ops *ops = device->ops;
     TS_TRY(ops->event_record(device, s->begin, s->rig->stream, err));
-    if (s->graph) TS_TRY(ops->graph_launch(device, s->graph, s->rig->stream, err));
-    else TS_TRY(launch_batch(s, err));
+    if (s->graph)
+        TS_TRY(ops->graph_launch(device, s->graph, s->rig->stream, err));
+    else
+        TS_TRY(launch_batch(s, err));
     TS_TRY(ops->event_record(device, s->end, s->rig->stream, err));
     double batch_us = 0;
     TS_TRY(ops->event_elapsed(device, s->begin, s->end, &batch_us, err));
@@ -96,8 +98,8 @@ static ts_status capture(sampler *s, ts_err *err) {
     ts_device *device = s->rig->device;
     TS_TRY(device->ops->graph_begin(device, s->rig->stream, err));
     ts_status launched = launch_batch(s, err);
-    ts_status ended =
-        device->ops->graph_end(device, s->rig->stream, &s->graph, launched ? NULL : err);
+    ts_status ended = device->ops->graph_end(device, s->rig->stream, &s->graph,
+                                             launched ? NULL : err);
     return launched != TS_STATUS_OK ? launched : ended;
 }
 
@@ -147,8 +149,8 @@ static void summarise(tuner_timing *t, bool is_cpu) {
         t->time_us = fmin(t->time_us, tuner_quantile(sorted, size, 0.5));
     }
     memcpy(sorted, t->samples_us, (size_t)t->samples * sizeof *sorted);
-    t->spread_us =
-        0.5 * (tuner_quantile(sorted, t->samples, 0.9) - tuner_quantile(sorted, t->samples, 0.1));
+    t->spread_us = 0.5 * (tuner_quantile(sorted, t->samples, 0.9) -
+                          tuner_quantile(sorted, t->samples, 0.1));
 }
 
 ts_status tuner_time(tuner_rig *rig, const ts_kernel *kernel, double best_us, tuner_timing *out,

@@ -102,7 +102,8 @@ static void poison(unsigned char *data, size_t bytes, uint16_t pattern) {
 static ts_status draw_image(tuner_trial *trial, const tuner_trial_options *options, ts_err *err) {
     trial->image = malloc(trial->image_bytes);
     if (!trial->image)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs", trial->image_bytes);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs",
+                       trial->image_bytes);
     poison(trial->image, trial->writable_at, INPUT_POISON);
     poison(trial->image + trial->writable_at, trial->image_bytes - trial->writable_at,
            OUTPUT_POISON);

@@ -49,12 +49,14 @@ static void say_stray_write(const tuner_trial *trial, size_t offset, ts_buf *mes
     }
     const gen_tensor *t = &trial->binding.tensors[nearest];
     size_t begin = trial->offset[nearest], end = end_of(trial, nearest);
-    if (least == SIZE_MAX) ts_buf_printf(message, "wrote outside every tensor");
+    if (least == SIZE_MAX)
+        ts_buf_printf(message, "wrote outside every tensor");
     else if (offset >= end)
         ts_buf_printf(message, "wrote %zu bytes past the end of %s", offset - end + 1, t->name);
     else if (offset < begin)
         ts_buf_printf(message, "wrote %zu bytes before the start of %s", begin - offset, t->name);
-    else if (t->direction == GEN_IN) ts_buf_printf(message, "wrote to the input %s", t->name);
+    else if (t->direction == GEN_IN)
+        ts_buf_printf(message, "wrote to the input %s", t->name);
     else
         ts_buf_printf(message, "wrote between rows of %s (after row %zu)", t->name,
                       (offset - begin) / gen_dtype_bytes(t->dtype) / (size_t)t->pitch);
@@ -94,8 +96,8 @@ static size_t find_stray_write(const slab_view *view) {
 
 static bool check_bytes(const slab_view *view, ts_buf *message) {
     const tuner_trial *trial = view->trial;
-    size_t changed =
-        view->from == 0 ? first_change(view, 0, trial->writable_at) : trial->writable_at;
+    size_t changed = view->from == 0 ? first_change(view, 0, trial->writable_at)
+                                     : trial->writable_at;
     bool clean = changed == trial->writable_at;
     if (clean) {
         changed = find_stray_write(view);
@@ -172,7 +174,8 @@ static void say_fault(const tensor_check *check, ts_buf *message) {
     else if (strcmp(check->fault, "differs") == 0)
         ts_buf_printf(message, ": got %.9g, want %.9g, error %.3g > %.3g", check->got, check->want,
                       fabs(check->got - check->want), check->bound);
-    else ts_buf_printf(message, ", holds %.9g", check->got);
+    else
+        ts_buf_printf(message, ", holds %.9g", check->got);
 }
 
 bool tuner_trial_check(const tuner_trial *trial, const unsigned char *after, size_t from,

@@ -90,7 +90,8 @@ static size_t count_failed(const tuner_campaign *campaign) {
     for (size_t i = 0; i < campaign->count; i++) {
         const tuner_task *task = &campaign->tasks[i];
         failed += task->state == TUNER_TASK_FAILED;
-        failed += task->state == TUNER_TASK_ABSENT && task->problem->required && !task->default_only;
+        failed += task->state == TUNER_TASK_ABSENT && task->problem->required &&
+                  !task->default_only;
     }
     return failed;
 }

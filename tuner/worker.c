@@ -58,12 +58,14 @@ static void describe_exit(int status, char *out, size_t bytes) {
     if (WIFSIGNALED(status))
         snprintf(out, bytes, "killed by signal %d (%s)", WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
-    else snprintf(out, bytes, "exited with code %d", WEXITSTATUS(status));
+    else
+        snprintf(out, bytes, "exited with code %d", WEXITSTATUS(status));
 }
 
 static void reap(tuner_worker *worker, char *detail, size_t bytes) {
     int status = 0;
-    while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR) {
+    }
     kill(-worker->pid, SIGKILL); /* children that outlived it */
     describe_exit(status, detail, bytes);
     close(worker->fd);
@@ -146,6 +148,4 @@ void tuner_worker_stop(tuner_worker *worker) {
     reap(worker, detail, sizeof detail);
 }
 
-void tuner_reply_free(tuner_reply *reply) {
-    ts_buf_free(&reply->message);
-}
+void tuner_reply_free(tuner_reply *reply) { ts_buf_free(&reply->message); }

@@ -148,7 +148,8 @@ static ts_status bench_decode(bench *b, ts_err *err) {
                            "decode_tokens", b->steps, "decode_tokens_per_s", 1 / step_s,
                            "us_per_token", step_s * 1e6, "bytes_per_token", (json_int_t)bytes,
                            "copy_gbytes_per_s", copy_gbytes, "limit_tokens_per_s", 1 / limit_s,
-                           "share_of_limit", limit_s / step_s, "runs", r.count, "spread", spread(&r)),
+                           "share_of_limit", limit_s / step_s, "runs", r.count, "spread",
+                           spread(&r)),
                  text);
     return TS_STATUS_OK;
 }
@@ -157,7 +158,8 @@ static ts_status bench_decode(bench *b, ts_err *err) {
 
 /* Ids spread over the vocabulary, the same every time. */
 static ts_status invent_prompt(infer_prompt *out, int32_t length, int32_t vocab, ts_err *err) {
-    *out = (infer_prompt){.ids = malloc((size_t)length * sizeof *out->ids), .count = (size_t)length};
+    *out = (infer_prompt){.ids = malloc((size_t)length * sizeof *out->ids),
+                          .count = (size_t)length};
     if (!out->ids) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "prompt");
     for (int32_t i = 0; i < length; i++) out->ids[i] = (int32_t)((int64_t)i * 7919 % vocab);
     return TS_STATUS_OK;
@@ -171,7 +173,8 @@ static ts_status check_finite(bench *b, ts_err *err) {
     for (int32_t i = 0; i < vocab; i++) {
         if (!isfinite(logits[i]))
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                           "the logit of id %d is not finite: no speed is told for such a model", i);
+                           "the logit of id %d is not finite: no speed is told for such a model",
+                           i);
     }
     return TS_STATUS_OK;
 }

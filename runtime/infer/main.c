@@ -33,7 +33,8 @@ static void log_line(void *context, const char *message) {
 static bool prompt_from_text(infer *in, const char *text, size_t bytes, infer_prompt *out,
                              ts_err *err) {
     int32_t *ids = NULL;
-    if (ts_tokenizer_encode(in->tokenizer, text, bytes, true, &ids, &out->count, err) != TS_STATUS_OK)
+    if (ts_tokenizer_encode(in->tokenizer, text, bytes, true, &ids, &out->count, err) !=
+        TS_STATUS_OK)
         return false;
     out->ids = ids;
     return true;

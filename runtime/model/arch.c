@@ -60,7 +60,8 @@ ts_status rt_arch_find(const rt_config *config, const rt_arch **out, ts_err *err
 
 /* Problems of one dtype, or of fp32 and the checkpoint's own. */
 static ts_status list_problems(const rt_arch *arch, const void *self, const rt_config *config,
-                               const char *dtype, rt_problem_each each, void *context, ts_err *err) {
+                               const char *dtype, rt_problem_each each, void *context,
+                               ts_err *err) {
     ts_dtype wanted = TS_DTYPE_FP32, stored = rt_config_dtype(config);
     if (dtype) {
         if (!rt_dtype_parse(dtype, &wanted)) {
@@ -70,7 +71,8 @@ static ts_status list_problems(const rt_arch *arch, const void *self, const rt_c
         return arch->problems(self, wanted, each, context, err);
     }
     TS_TRY(arch->problems(self, TS_DTYPE_FP32, each, context, err));
-    return stored == TS_DTYPE_FP32 ? TS_STATUS_OK : arch->problems(self, stored, each, context, err);
+    return stored == TS_DTYPE_FP32 ? TS_STATUS_OK
+                                   : arch->problems(self, stored, each, context, err);
 }
 
 ts_status rt_model_problems(const char *dir, const char *dtype, rt_problem_each each, void *context,

@@ -36,7 +36,8 @@ void rt_config_close(rt_config *config) {
     *config = (rt_config){0};
 }
 
-ts_status rt_config_bad(const rt_config *config, const char *key, const char *expected, ts_err *err) {
+ts_status rt_config_bad(const rt_config *config, const char *key, const char *expected,
+                        ts_err *err) {
     const json_t *value = json_object_get(config->root, key);
     char *found = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
     ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: %s: %s expected, found %.60s", config->path, key,

@@ -23,7 +23,8 @@ ts_status rt_config_real(const rt_config *config, const char *key, double fallba
 ts_status rt_config_bool(const rt_config *config, const char *key, bool fallback, bool *out,
                          ts_err *err);
 /* INVALID_ARGUMENT, naming file and field. */
-ts_status rt_config_bad(const rt_config *config, const char *key, const char *expected, ts_err *err);
+ts_status rt_config_bad(const rt_config *config, const char *key, const char *expected,
+                        ts_err *err);
 
 enum { RT_MAX_ENDS = 16 };
 

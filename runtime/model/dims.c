@@ -30,7 +30,8 @@ int rt_dims_shape(const rt_dim *dims, const char *text, int64_t *out, int capaci
     return count;
 }
 
-bool rt_dims_expand(const rt_dim *dims, const char *text, const char *dtype, int32_t m, ts_buf *out) {
+bool rt_dims_expand(const rt_dim *dims, const char *text, const char *dtype, int32_t m,
+                    ts_buf *out) {
     for (;;) {
         size_t plain = strcspn(text, "{");
         ts_buf_append(out, text, plain);

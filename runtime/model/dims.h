@@ -17,7 +17,8 @@ typedef struct rt_dim {
 int rt_dims_shape(const rt_dim *dims, const char *text, int64_t *out, int capacity);
 /* Appends `text` with every {name} replaced; {dtype} is `dtype`, {m} is `m`. False for an unknown
  * name. */
-bool rt_dims_expand(const rt_dim *dims, const char *text, const char *dtype, int32_t m, ts_buf *out);
+bool rt_dims_expand(const rt_dim *dims, const char *text, const char *dtype, int32_t m,
+                    ts_buf *out);
 /* The value of a name; 0 if it is unknown. */
 int64_t rt_dims_value(const rt_dim *dims, const char *name);
 

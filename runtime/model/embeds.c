@@ -73,7 +73,8 @@ static ts_status read_projection(ts_embeds *e, const char *path, ts_err *err) {
     return e->bias ? TS_STATUS_OK : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", path);
 }
 
-static ts_status open_table(ts_embeds *e, const char *path, const ts_model_info *info, ts_err *err) {
+static ts_status open_table(ts_embeds *e, const char *path, const ts_model_info *info,
+                            ts_err *err) {
     TS_TRY(rt_tensors_open(path, &e->tensors, err));
     e->table = rt_tensors_find(e->tensors, "embeddings.weight");
     if (!e->table)
@@ -89,9 +90,10 @@ static ts_status open_table(ts_embeds *e, const char *path, const ts_model_info 
     e->width = (size_t)e->table->shape[1];
     e->hidden = (size_t)info->hidden;
     if (e->count < info->vocab) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                       "%s: embeddings.weight has %d rows, but the model may generate any of %d ids",
-                       path, e->count, info->vocab);
+        return ts_fail(
+            err, TS_STATUS_INVALID_ARGUMENT,
+            "%s: embeddings.weight has %d rows, but the model may generate any of %d ids", path,
+            e->count, info->vocab);
     }
     TS_TRY(check_finite(e->table, e->stored, err));
     return read_projection(e, path, err);

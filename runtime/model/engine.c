@@ -47,7 +47,8 @@ ts_status ts_engine_open(const ts_engine_options *options, ts_engine **out, ts_e
     pthread_mutex_init(&engine->lock, NULL);
     engine->log = o.log;
     engine->log_context = o.log_context;
-    ts_status status = ts_device_open(o.device ? o.device : "auto", o.threads, &engine->device, err);
+    ts_status status = ts_device_open(o.device ? o.device : "auto", o.threads, &engine->device,
+                                      err);
     if (status == TS_STATUS_OK)
         status = ts_kernels_open(engine->device, o.database, &engine->kernels, err);
     if (status != TS_STATUS_OK) {

@@ -16,7 +16,8 @@ struct ts_engine {
 };
 
 /* One line to the engine's log. */
-void rt_engine_log(ts_engine *engine, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void rt_engine_log(ts_engine *engine, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Passes on what the database noticed since the last call. */
 void rt_engine_report(ts_engine *engine);
 /* Copies an option struct that an older or newer program filled: `known` bytes are ours, *size

@@ -30,7 +30,8 @@ static const void *column_of(const mamba *m, const void *matrix, int64_t column)
 }
 
 /* out = x * w^T + bias + residual over g->m rows, by gemm or for one row by gemv. */
-static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g, ts_err *err) {
+static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g,
+                         ts_err *err) {
     g->w_pitch = rt_pitch(g->k, rt_dtype_bytes(m->dtype));
     if (g->m > 1) return launch(m, run, op, RT_PREFILL, g, sizeof *g, err);
     struct gemv_args v = {.x = g->x,

@@ -60,7 +60,8 @@ typedef struct mamba {
 
 /* A session's buffers on the device; activations are of the model's dtype, rows padded. */
 typedef struct mamba_state {
-    char *conv; /* L times conv_stride: the last K-1 inputs of the convolution, [K-1, E], oldest first */
+    char *
+        conv; /* L times conv_stride: the last K-1 inputs of the convolution, [K-1, E], oldest first */
     char *h; /* L times h_stride: [E, N] fp32 */
     size_t conv_stride, h_stride, conv_bytes;
     void *conv_next; /* [K-1, E]: the state after a chunk, until it is copied over the one before */

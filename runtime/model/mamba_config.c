@@ -11,7 +11,8 @@
 const rt_use mamba_uses[MAMBA_OPS] = {
     [MAMBA_EMBED] = {"dtype={dtype}",
                      {{"embedding", "t={m} v={V} d={d}"}, {"embedding", "t=1 v={V} d={d}"}}},
-    [MAMBA_NORM] = {"kind=rms dtype={dtype} add=0", {{"norm", "m={m} d={d}"}, {"norm", "m=1 d={d}"}}},
+    [MAMBA_NORM] = {"kind=rms dtype={dtype} add=0",
+                    {{"norm", "m={m} d={d}"}, {"norm", "m=1 d={d}"}}},
     [MAMBA_IN_PROJ] = {"dtype={dtype} out={dtype} act=none",
                        {{"gemm", "m={m} n={2E} k={d}"}, {"gemv", "n={2E} k={d}"}}},
     [MAMBA_CONV] = {"width={K} dtype={dtype} act=silu",

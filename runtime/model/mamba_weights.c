@@ -24,7 +24,8 @@ static const rt_weight layer_table[] = {
     {"mixer.dt_proj.bias", NULL, "E", RT_FLOATS, NULL, LAYER(dt_bias), RT_INIT_TIME_STEP, NULL},
     {"mixer.A_log", NULL, "E N", RT_FLOATS_DECAY, NULL, LAYER(A), RT_INIT_STATES, NULL},
     {"mixer.D", NULL, "E", RT_FLOATS, NULL, LAYER(D), RT_INIT_ONES, NULL},
-    {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, LAYER(out_proj), RT_INIT_UNIFORM, "E L"},
+    {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, LAYER(out_proj), RT_INIT_UNIFORM,
+     "E L"},
     {"mixer.out_proj.bias", NULL, "d", RT_FLOATS, "use_bias", LAYER(out_bias), RT_INIT_UNIFORM,
      "E L"},
 };
@@ -56,7 +57,8 @@ static ts_status check_tied_head(const rt_upload *upload, ts_err *err) {
     if (!head) return TS_STATUS_OK;
     const rt_tensor *table = rt_tensors_find(upload->tensors, top_table[0].name);
     if (!table) table = rt_tensors_find(upload->tensors, top_table[0].other_name);
-    if (!table || head->bytes != table->bytes || memcmp(head->data, table->data, head->bytes) != 0) {
+    if (!table || head->bytes != table->bytes ||
+        memcmp(head->data, table->data, head->bytes) != 0) {
         return ts_fail(
             err, TS_STATUS_INVALID_ARGUMENT,
             "%s: tensor lm_head.weight differs from the embedding, but tie_word_embeddings of config.json is "

@@ -62,7 +62,8 @@ static ts_status repeat(ts_device *device, char *place, size_t element, size_t f
                         ts_err *err) {
     while (filled < count) {
         size_t more = count - filled < filled ? count - filled : filled;
-        TS_TRY(device->ops->copy(device, NULL, place + filled * element, place, more * element, err));
+        TS_TRY(
+            device->ops->copy(device, NULL, place + filled * element, place, more * element, err));
         filled += more;
     }
     return TS_STATUS_OK;

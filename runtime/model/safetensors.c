@@ -58,7 +58,8 @@ static int format_of(const char *name) {
 
 /* A non-negative integer, or -1. */
 static int64_t natural(const json_t *value) {
-    return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
+    return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value)
+                                                                    : -1;
 }
 
 static ts_status bad_entry(const rt_tensor *t, const char *what, ts_err *err) {
@@ -183,8 +184,9 @@ static ts_status map_file(rt_tensors *set, const char *path, mapping **out, ts_e
     } else if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
         status = ts_fail(err, TS_STATUS_IO, "%s: not a regular file", path);
     } else if (info.st_size < PREFIX_BYTES + 2) {
-        status = ts_fail(err, TS_STATUS_CORRUPT, "%s: too short for a safetensors file (%lld bytes)",
-                         path, (long long)info.st_size);
+        status = ts_fail(err, TS_STATUS_CORRUPT,
+                         "%s: too short for a safetensors file (%lld bytes)", path,
+                         (long long)info.st_size);
     } else {
         m->bytes = (size_t)info.st_size;
         m->data = mmap(NULL, m->bytes, PROT_READ, MAP_PRIVATE, file, 0);
@@ -219,7 +221,8 @@ static ts_status add_file(rt_tensors *set, const char *path, ts_err *err) {
     }
     ts_status status = rt_json_parse((const char *)text, (size_t)length, file, &header, err);
     if (status == TS_STATUS_OK) {
-        status = read_header(set, header, data, m->bytes - PREFIX_BYTES - (size_t)length, file, err);
+        status = read_header(set, header, data, m->bytes - PREFIX_BYTES - (size_t)length, file,
+                             err);
     }
     json_decref(header);
     return status;
@@ -291,7 +294,8 @@ static ts_status add_shards(rt_tensors *set, const char *dir, const char *index,
 }
 
 /* Every tensor of the map must be in the file that the map says. */
-static ts_status check_map(const rt_tensors *set, const char *index, const json_t *map, ts_err *err) {
+static ts_status check_map(const rt_tensors *set, const char *index, const json_t *map,
+                           ts_err *err) {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)map, name, value) {

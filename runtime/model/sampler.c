@@ -28,7 +28,8 @@ struct ts_sampler {
 };
 
 ts_sampler_options ts_sampler_defaults(void) {
-    return (ts_sampler_options){.size = sizeof(ts_sampler_options), .top_p = 1, .repeat_penalty = 1};
+    return (ts_sampler_options){
+        .size = sizeof(ts_sampler_options), .top_p = 1, .repeat_penalty = 1};
 }
 
 ts_status ts_sampler_create(const ts_sampler_options *options, int32_t vocab, ts_sampler **out,

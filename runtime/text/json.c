@@ -2,7 +2,8 @@
  * file. */
 #include "json.h"
 
-ts_status rt_json_parse(const char *text, size_t bytes, const char *name, json_t **out, ts_err *err) {
+ts_status rt_json_parse(const char *text, size_t bytes, const char *name, json_t **out,
+                        ts_err *err) {
     json_error_t error;
     json_t *root = json_loadb(text ? text : "", bytes, JSON_REJECT_DUPLICATES, &error);
     if (!root) {

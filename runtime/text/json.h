@@ -11,6 +11,7 @@
 ts_status rt_json_read(const char *path, json_t **out, ts_err *err);
 /* Parses text; `name` stands for it in errors. Keys that appear twice are an error, because two
  * readers would take different ones. */
-ts_status rt_json_parse(const char *text, size_t bytes, const char *name, json_t **out, ts_err *err);
+ts_status rt_json_parse(const char *text, size_t bytes, const char *name, json_t **out,
+                        ts_err *err);
 
 #endif

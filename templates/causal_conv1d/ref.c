@@ -14,7 +14,8 @@ void causal_conv1d_ref(const struct causal_conv1d_ref *p, int64_t lane) {
     int64_t batch = lane / p->d, c = lane % p->d, kept = p->width - 1;
     for (int64_t t = 0; t < p->l; t++) {
         double y = p->bias ? p->bias[c] : 0.0;
-        for (int64_t j = 0; j < p->width; j++) y += p->weight[c * p->width + j] * input_at(p, batch, c, t - kept + j);
+        for (int64_t j = 0; j < p->width; j++)
+            y += p->weight[c * p->width + j] * input_at(p, batch, c, t - kept + j);
         if (p->act == CAUSAL_CONV1D_ACT_SILU) y /= 1.0 + exp(-y);
         p->out[(batch * p->l + t) * p->d + c] = y;
     }

@@ -12,14 +12,14 @@ typedef struct {
 /* False for a row that belongs to no sequence (varlen only). */
 static int find_place(const struct sdpa_ref *p, int64_t row, place *out) {
     if (!p->varlen) {
-        *out = (place){ row % p->lq, p->lq, p->lk, row / p->lq * p->lk };
+        *out = (place){row % p->lq, p->lq, p->lk, row / p->lq * p->lk};
         return 1;
     }
     for (int64_t s = 0; s < p->b; s++) {
         int64_t q0 = (int64_t)p->cu_q[s], q1 = (int64_t)p->cu_q[s + 1];
         int64_t k0 = (int64_t)p->cu_k[s], k1 = (int64_t)p->cu_k[s + 1];
         if (row < q0 || row >= q1) continue;
-        *out = (place){ row - q0, q1 - q0, k1 - k0, k0 };
+        *out = (place){row - q0, q1 - q0, k1 - k0, k0};
         return 1;
     }
     return 0;
@@ -33,7 +33,8 @@ static double score(const struct sdpa_ref *p, const double *q, int64_t key, int6
 }
 
 void sdpa_ref(const struct sdpa_ref *p, int64_t lane) {
-    int64_t row = lane / p->hq, head = lane % p->hq, kv_head = head / (p->hq / p->hkv), dim = p->head_dim;
+    int64_t row = lane / p->hq, head = lane % p->hq, kv_head = head / (p->hq / p->hkv),
+            dim = p->head_dim;
     place at;
     if (!find_place(p, row, &at)) return;
     const double *q = p->q + (row * p->hq + head) * dim;

@@ -106,9 +106,10 @@ static void loop_gemv(const struct gemv_args *a) {
 
 /* ---- OpenBLAS, if it is here ---- */
 
-typedef void (*sgemm_fn)(int, int, int, int, int, int, float, const float *, int, const float *, int, float,
+typedef void (*sgemm_fn)(int, int, int, int, int, int, float, const float *, int, const float *,
+                         int, float, float *, int);
+typedef void (*sgemv_fn)(int, int, int, int, float, const float *, int, const float *, int, float,
                          float *, int);
-typedef void (*sgemv_fn)(int, int, int, int, float, const float *, int, const float *, int, float, float *, int);
 static sgemm_fn sgemm;
 static sgemv_fn sgemv;
 
@@ -141,22 +142,28 @@ static void run_side(int side, const problem *p, const ts_kernel *kernel) {
             fprintf(stderr, "%s\n", err.message);
             exit(1);
         }
-    } else if (strcmp(p->family, "selective_scan") == 0) loop_scan(p->args, p->p);
-    else if (strcmp(p->family, "sdpa") == 0) loop_sdpa(p->args, p->p, p->q);
+    } else if (strcmp(p->family, "selective_scan") == 0)
+        loop_scan(p->args, p->p);
+    else if (strcmp(p->family, "sdpa") == 0)
+        loop_sdpa(p->args, p->p, p->q);
     else if (strcmp(p->family, "gemm") == 0) {
         const struct gemm_args *a = p->args;
-        if (side == LOOP) loop_gemm(a);
+        if (side == LOOP)
+            loop_gemm(a);
         else /* row-major, w transposed */
             sgemm(101, 111, 112, a->m, a->n, a->k, 1, a->x, a->k, a->w, a->k, 0, a->out, a->n);
     } else {
         const struct gemv_args *a = p->args;
-        if (side == LOOP) loop_gemv(a);
-        else sgemv(101, 111, a->n, a->k, 1, a->w, a->k, a->x, 1, 0, a->out, 1);
+        if (side == LOOP)
+            loop_gemv(a);
+        else
+            sgemv(101, 111, a->n, a->k, 1, a->w, a->k, a->x, 1, 0, a->out, 1);
     }
 }
 
 static bool has_side(int side, const problem *p) {
-    return side != BLAS || (strcmp(p->family, "gemm") == 0 && sgemm) || (strcmp(p->family, "gemv") == 0 && sgemv);
+    return side != BLAS || (strcmp(p->family, "gemm") == 0 && sgemm) ||
+           (strcmp(p->family, "gemv") == 0 && sgemv);
 }
 
 static int compare(const void *a, const void *b) {
@@ -177,7 +184,8 @@ static int bench(ts_kernels *kernels, problem *p) {
     static double us[SIDES][ROUNDS];
     const ts_kernel *kernel;
     ts_err err;
-    if (ts_kernel_find(kernels, p->text, &kernel, &err)) return fprintf(stderr, "%s\n", err.message), 1;
+    if (ts_kernel_find(kernels, p->text, &kernel, &err))
+        return fprintf(stderr, "%s\n", err.message), 1;
     size_t workspace = ts_kernel_workspace_bytes(kernel, p->args);
     void *memory = workspace ? aligned_alloc(64, (workspace + 63) / 64 * 64) : NULL;
     memcpy(p->args, &memory, sizeof memory); /* the first member */
@@ -192,7 +200,8 @@ static int bench(ts_kernels *kernels, problem *p) {
         error = fmax(error, difference(ours, *p->out, p->out_count));
     }
     free(ours);
-    if (!(error < 1e-4)) return fprintf(stderr, "%s: differs from its peers by %g\n", p->text, error), 1;
+    if (!(error < 1e-4))
+        return fprintf(stderr, "%s: differs from its peers by %g\n", p->text, error), 1;
     for (int round = 0; round < ROUNDS; round++)
         for (int side = 0; side < SIDES; side++) {
             if (!has_side(side, p)) continue;
@@ -201,10 +210,11 @@ static int bench(ts_kernels *kernels, problem *p) {
             us[side][round] = now_us() - begin;
         }
     for (int side = 0; side < SIDES; side++) qsort(us[side], ROUNDS, sizeof us[side][0], compare);
-    printf("{\"family\":\"%s\",\"problem\":\"%s\",\"variant\":\"%s\",\"error\":%.2g,\"flops\":%.0f,\"bytes\":%.0f,\"us\":%.1f,"
-           "\"loop_us\":%.1f",
-           p->family, p->text, ts_kernel_variant(kernel), error, p->flops, p->bytes, us[OURS][ROUNDS / 2],
-           us[LOOP][ROUNDS / 2]);
+    printf(
+        "{\"family\":\"%s\",\"problem\":\"%s\",\"variant\":\"%s\",\"error\":%.2g,\"flops\":%.0f,\"bytes\":%.0f,\"us\":%.1f,"
+        "\"loop_us\":%.1f",
+        p->family, p->text, ts_kernel_variant(kernel), error, p->flops, p->bytes,
+        us[OURS][ROUNDS / 2], us[LOOP][ROUNDS / 2]);
     if (has_side(BLAS, p)) printf(",\"openblas_us\":%.1f", us[BLAS][ROUNDS / 2]);
     puts("}");
     fflush(stdout);
@@ -248,7 +258,8 @@ static double copy_gbytes(void) {
     for (int repeat = 0; repeat < 8; repeat++) {
         double begin = now_us();
 #pragma omp parallel for
-        for (size_t part = 0; part < 64; part++) memcpy(b + part * (count / 64), a + part * (count / 64), count / 64 * 4);
+        for (size_t part = 0; part < 64; part++)
+            memcpy(b + part * (count / 64), a + part * (count / 64), count / 64 * 4);
         double gbytes = 8e-3 * (double)count / (now_us() - begin);
         best = gbytes > best ? gbytes : best;
     }
@@ -263,46 +274,95 @@ int main(int argc, char **argv) {
     ts_err err;
     int threads = omp_get_max_threads(), failed = 0;
     if (argc != 2) return fprintf(stderr, "usage: cpu DATABASE\n"), 2;
-    if (ts_device_open("cpu", threads, &device, &err) || ts_kernels_open(device, argv[1], &kernels, &err))
+    if (ts_device_open("cpu", threads, &device, &err) ||
+        ts_kernels_open(device, argv[1], &kernels, &err))
         return fprintf(stderr, "%s\n", err.message), 1;
     find_openblas(threads);
-    printf("{\"device\":\"%s\",\"target\":\"%s\",\"threads\":%d,\"copy_gb_per_s\":%.1f,\"fma_gflop_per_s\":%.1f}\n",
-           ts_device_name(device), ts_device_target(device), threads, copy_gbytes(), fma_gflops(threads));
+    printf(
+        "{\"device\":\"%s\",\"target\":\"%s\",\"threads\":%d,\"copy_gb_per_s\":%.1f,\"fma_gflop_per_s\":%.1f}\n",
+        ts_device_name(device), ts_device_target(device), threads, copy_gbytes(),
+        fma_gflops(threads));
 
     enum { L = 512, D = 1536, N = 16 };
     float *out = random_floats(1 << 24, 0, 1);
-    struct selective_scan_args scan = {
-        .u = random_floats(L * D, -1, 1), .delta = random_floats(L * D, -6, -2), .z = random_floats(L * D, -1, 1),
-        .B = random_floats(L * N, -1, 1), .C = random_floats(L * N, -1, 1), .A = random_floats(D * N, -16, -0.5f),
-        .D = random_floats(D, -1, 1), .dt_bias = random_floats(D, -0.5f, 0.5f), .out = out, .u_pitch = D,
-        .delta_pitch = D, .z_pitch = D, .B_pitch = N, .C_pitch = N, .out_pitch = D, .b = 1, .l = L, .d = D};
+    struct selective_scan_args scan = {.u = random_floats(L * D, -1, 1),
+                                       .delta = random_floats(L * D, -6, -2),
+                                       .z = random_floats(L * D, -1, 1),
+                                       .B = random_floats(L * N, -1, 1),
+                                       .C = random_floats(L * N, -1, 1),
+                                       .A = random_floats(D * N, -16, -0.5f),
+                                       .D = random_floats(D, -1, 1),
+                                       .dt_bias = random_floats(D, -0.5f, 0.5f),
+                                       .out = out,
+                                       .u_pitch = D,
+                                       .delta_pitch = D,
+                                       .z_pitch = D,
+                                       .B_pitch = N,
+                                       .C_pitch = N,
+                                       .out_pitch = D,
+                                       .b = 1,
+                                       .l = L,
+                                       .d = D};
     enum { S = 512, HEADS = 12, GROUPS = 2, DIM = 128, VISION_HEADS = 16, VISION_DIM = 80 };
-    float *q = random_floats(S * 2048, -1, 1), *k = random_floats(S * 2048, -1, 1), *v = random_floats(S * 2048, -1, 1);
-    struct sdpa_args text = {.q = q, .k = k, .v = v, .out = out, .q_pitch = HEADS * DIM, .k_pitch = GROUPS * DIM,
-                             .v_pitch = GROUPS * DIM, .out_pitch = HEADS * DIM, .b = 1, .lq = S, .lk = S, .hq = HEADS,
-                             .hkv = GROUPS, .scale = 0.088388348f};
+    float *q = random_floats(S * 2048, -1, 1), *k = random_floats(S * 2048, -1, 1),
+          *v = random_floats(S * 2048, -1, 1);
+    struct sdpa_args text = {.q = q,
+                             .k = k,
+                             .v = v,
+                             .out = out,
+                             .q_pitch = HEADS * DIM,
+                             .k_pitch = GROUPS * DIM,
+                             .v_pitch = GROUPS * DIM,
+                             .out_pitch = HEADS * DIM,
+                             .b = 1,
+                             .lq = S,
+                             .lk = S,
+                             .hq = HEADS,
+                             .hkv = GROUPS,
+                             .scale = 0.088388348f};
     enum { VW = VISION_HEADS * VISION_DIM };
-    struct sdpa_args vision = {.q = q, .k = k, .v = v, .out = out, .q_pitch = VW, .k_pitch = VW, .v_pitch = VW,
-                               .out_pitch = VW, .b = 1, .lq = S, .lk = S, .hq = VISION_HEADS, .hkv = VISION_HEADS,
+    struct sdpa_args vision = {.q = q,
+                               .k = k,
+                               .v = v,
+                               .out = out,
+                               .q_pitch = VW,
+                               .k_pitch = VW,
+                               .v_pitch = VW,
+                               .out_pitch = VW,
+                               .b = 1,
+                               .lq = S,
+                               .lk = S,
+                               .hq = VISION_HEADS,
+                               .hkv = VISION_HEADS,
                                .scale = 0.111803399f};
     enum { M = 512, COLS = 3072, K = 768, VOCAB = 50280 };
     float *x = random_floats(M * K, -1, 1), *w = random_floats((size_t)VOCAB * K, -1, 1);
-    struct gemm_args gemm = {.x = x, .w = w, .out = out, .x_pitch = K, .w_pitch = K, .out_pitch = COLS, .m = M,
-                             .n = COLS, .k = K};
+    struct gemm_args gemm = {.x = x,
+                             .w = w,
+                             .out = out,
+                             .x_pitch = K,
+                             .w_pitch = K,
+                             .out_pitch = COLS,
+                             .m = M,
+                             .n = COLS,
+                             .k = K};
     struct gemv_args gemv = {.x = x, .w = w, .out = out, .w_pitch = K, .n = VOCAB, .k = K};
     problem problems[] = {
-        {"selective_scan", "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &scan, sizeof scan,
-         (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
-        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=12 hkv=2 head_dim=128 dtype=fp32 causal=1 varlen=0", &text, sizeof text,
-         (size_t)S * HEADS * DIM, &out, 2.0 * HEADS * DIM * S * (S + 1), 8.0 * S * DIM * (HEADS + GROUPS), DIM, 1},
-        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=16 hkv=16 head_dim=80 dtype=fp32 causal=0 varlen=0", &vision, sizeof vision,
-         (size_t)S * VW, &out, 4.0 * VW * S * S, 16.0 * S * VW, VISION_DIM, 0},
-        {"gemm", "gemm m=512 n=3072 k=768 dtype=fp32 out=fp32 act=none", &gemm, sizeof gemm, (size_t)M * COLS, &out,
-         2.0 * M * COLS * K, 4.0 * (M * K + COLS * K + M * COLS), 0, 0},
+        {"selective_scan", "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1",
+         &scan, sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
+        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=12 hkv=2 head_dim=128 dtype=fp32 causal=1 varlen=0",
+         &text, sizeof text, (size_t)S * HEADS * DIM, &out, 2.0 * HEADS * DIM * S * (S + 1),
+         8.0 * S * DIM * (HEADS + GROUPS), DIM, 1},
+        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=16 hkv=16 head_dim=80 dtype=fp32 causal=0 varlen=0",
+         &vision, sizeof vision, (size_t)S * VW, &out, 4.0 * VW * S * S, 16.0 * S * VW, VISION_DIM,
+         0},
+        {"gemm", "gemm m=512 n=3072 k=768 dtype=fp32 out=fp32 act=none", &gemm, sizeof gemm,
+         (size_t)M * COLS, &out, 2.0 * M * COLS * K, 4.0 * (M * K + COLS * K + M * COLS), 0, 0},
         {"gemv", "gemv n=50280 k=768 dtype=fp32 out=fp32 act=none", &gemv, sizeof gemv, VOCAB, &out,
          2.0 * VOCAB * K, 4.0 * VOCAB * K, 0, 0},
     };
-    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) failed += bench(kernels, &problems[i]);
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
+        failed += bench(kernels, &problems[i]);
     ts_kernels_close(kernels);
     ts_device_close(device);
     return failed > 0;

@@ -67,7 +67,8 @@ static void writer_reads_back_kernel_and_winner(void **state) {
     CHECK_OK(db_read_kernel(w, id, &arena, &kernel_back, &err));
     assert_true(same_kernel(&kernel, &kernel_back));
     assert_int_equal(kernel_back.id, id);
-    CHECK_OK(db_read_winner(w, winner.problem, "sm_90a", "NVIDIA H200", &arena, &winner_back, &err));
+    CHECK_OK(
+        db_read_winner(w, winner.problem, "sm_90a", "NVIDIA H200", &arena, &winner_back, &err));
     assert_true(same_winner(&winner, &winner_back));
     assert_int_equal(winner_back.kernel_id, id);
 
@@ -75,8 +76,9 @@ static void writer_reads_back_kernel_and_winner(void **state) {
                 "kernel 2");
     CHECK_FAILS(db_read_winner(w, "none", "sm_90a", "NVIDIA H200", &arena, &winner_back, &err),
                 TS_STATUS_NOT_FOUND, "none");
-    CHECK_FAILS(db_read_winner(w, winner.problem, "sm_80", "NVIDIA H200", &arena, &winner_back, &err),
-                TS_STATUS_NOT_FOUND, "sm_80");
+    CHECK_FAILS(
+        db_read_winner(w, winner.problem, "sm_80", "NVIDIA H200", &arena, &winner_back, &err),
+        TS_STATUS_NOT_FOUND, "sm_80");
     ts_arena_free(&arena);
     db_writer_close(w);
 }
@@ -317,8 +319,9 @@ static void tuning_again_repairs_a_damaged_row(void **state) {
     ts_arena arena = {0};
     db_winner winner = sample_winner(1, 2), unused_winner;
     db_kernel unused_kernel;
-    CHECK_FAILS(db_read_winner(w, winner.problem, "sm_90a", h200.name, &arena, &unused_winner, &err),
-                TS_STATUS_NOT_FOUND, "damaged");
+    CHECK_FAILS(
+        db_read_winner(w, winner.problem, "sm_90a", h200.name, &arena, &unused_winner, &err),
+        TS_STATUS_NOT_FOUND, "damaged");
     CHECK_FAILS(db_read_kernel(w, 1, &arena, &unused_kernel, &err), TS_STATUS_CORRUPT, "hash");
     CHECK_FAILS(db_read_kernel(w, 2, &arena, &unused_kernel, &err), TS_STATUS_CORRUPT, "blob");
     db_result first = sample_result(0);

@@ -100,7 +100,8 @@ static void a_folder_gets_a_file_a_device(void **state) {
     winner.device.name = "amd-epyc-9654"; /* would overwrite the other one's file */
     CHECK_OK(db_write_winner(w, &winner, &err));
     db_writer_close(w);
-    CHECK_FAILS(db_export_winners(path, folder, &err), TS_STATUS_INVALID_ARGUMENT, "share the file");
+    CHECK_FAILS(db_export_winners(path, folder, &err), TS_STATUS_INVALID_ARGUMENT,
+                "share the file");
 }
 
 static void incomplete_or_missing_winners_are_refused(void **state) {

@@ -22,7 +22,8 @@ static void read_file(const uint8_t *data, size_t size) {
     }
     for (size_t i = 0; i < image.winner_count; i++) {
         const db_winner_row *row = &image.winners[i];
-        fuzz_require(row->kernel >= image.kernels && row->kernel < image.kernels + image.kernel_count,
+        fuzz_require(row->kernel >= image.kernels &&
+                         row->kernel < image.kernels + image.kernel_count,
                      "a winner points at a kernel of its image");
         fuzz_touch(row->winner.problem, strlen(row->winner.problem) + 1);
     }

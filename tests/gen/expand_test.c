@@ -47,7 +47,8 @@ static void golden(void **state) {
     assert_non_null(strstr(first_line, "do not edit"));
     assert_non_null(strstr(first_line, "f/v n=7"));
     free(first_line);
-    assert_non_null(strstr(source.text.data, "#line 1 \"templates/shared/prelude.c.in\"\nprelude\n"));
+    assert_non_null(
+        strstr(source.text.data, "#line 1 \"templates/shared/prelude.c.in\"\nprelude\n"));
     gen_source_free(&source);
     scratch_close(&s);
 }
@@ -96,8 +97,9 @@ static void errors_name_the_line(void **state) {
         {"$ include(\"/etc/hostname\")\n", NULL, "hostname", "inside the template folders"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_render_fails(&(scratch_parts){.template = bad[i].template, .include = bad[i].include},
-                            bad[i].place, bad[i].text);
+        assert_render_fails(
+            &(scratch_parts){.template = bad[i].template, .include = bad[i].include}, bad[i].place,
+            bad[i].text);
 }
 
 /* The hash is that of the content: the same from two places, another for another text. */

@@ -134,7 +134,8 @@ static void bad_families(void **state) {
         {HEAD FIELDS TENSORS REST
          "versions = { { name = \"v\", file = \"1_f.c.in\", kind = \"tpu\", launches = {} } } }",
          "version v: kind"},
-        {HEAD FIELDS TENSORS REST "versions = { { name = \"v\", kind = \"cpu\", launches = {} } } }",
+        {HEAD FIELDS TENSORS REST
+         "versions = { { name = \"v\", kind = \"cpu\", launches = {} } } }",
          "version v.file"},
         {HEAD FIELDS TENSORS REST
          "versions = { { name = \"v\", file = \"1_f.c.in\", kind = \"cpu\" } } }",

@@ -79,9 +79,10 @@ static void launch_data(void **state) {
     scratch s;
     gen_source source = {0};
     scratch_open(
-        &s, &(scratch_parts){
-                .version = "workspace = \"4 * m\", zero = { { \"0\", \"4 * m\" }, { 64, 8 } },",
-                .launch = "grid = { \"m\" }, scratch = 256 }, { entry = \"g\", grid = { 1, 2, 3 }"});
+        &s,
+        &(scratch_parts){
+            .version = "workspace = \"4 * m\", zero = { { \"0\", \"4 * m\" }, { 64, 8 } },",
+            .launch = "grid = { \"m\" }, scratch = 256 }, { entry = \"g\", grid = { 1, 2, 3 }"});
     assert_int_equal(scratch_render(&s, &source), TS_STATUS_OK);
     assert_string_equal(
         source.launch.data,

@@ -95,7 +95,8 @@ static void refused(void **state) {
     }
 }
 
-static void assert_cases(scratch *s, const char *list, const char *like_text, const char *expected) {
+static void assert_cases(scratch *s, const char *list, const char *like_text,
+                         const char *expected) {
     gen_problem like;
     gen_case *cases = NULL;
     size_t count = 0;

@@ -47,11 +47,13 @@ static void scripts_do_not_meet(void **state) {
     gen_source_free(&source);
     gen_problem problem;
     gen_variant variant;
-    assert_int_equal(gen_problem_parse(s.g, "f m=1 k=1 dtype=bf16", &problem, &s.err), TS_STATUS_OK);
+    assert_int_equal(gen_problem_parse(s.g, "f m=1 k=1 dtype=bf16", &problem, &s.err),
+                     TS_STATUS_OK);
     assert_int_equal(gen_default(s.g, &problem, gen_target_find(s.g, "t"), &variant, &s.err),
                      TS_STATUS_OK);
-    assert_int_equal(gen_render(s.g, &variant, &problem, gen_target_find(s.g, "t"), &source, &s.err),
-                     TS_STATUS_TEMPLATE);
+    assert_int_equal(
+        gen_render(s.g, &variant, &problem, gen_target_find(s.g, "t"), &source, &s.err),
+        TS_STATUS_TEMPLATE);
     assert_non_null(strstr(s.err.message, "unknown name 'left'"));
     scratch_close(&s);
 }
@@ -68,7 +70,8 @@ static void stops_and_goes_on(const char *bad, const char *text) {
     assert_int_equal(scratch_render(&s, &source), TS_STATUS_TEMPLATE);
     if (!strstr(s.err.message, text)) fail_msg("'%s' lacks '%s'", s.err.message, text);
     const gen_target *target = gen_target_find(s.g, "t");
-    assert_int_equal(gen_problem_parse(s.g, "f m=1 k=1 dtype=bf16", &problem, &s.err), TS_STATUS_OK);
+    assert_int_equal(gen_problem_parse(s.g, "f m=1 k=1 dtype=bf16", &problem, &s.err),
+                     TS_STATUS_OK);
     assert_int_equal(gen_default(s.g, &problem, target, &variant, &s.err), TS_STATUS_OK);
     assert_int_equal(gen_render(s.g, &variant, &problem, target, &source, &s.err), TS_STATUS_OK);
     gen_source_free(&source);

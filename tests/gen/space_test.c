@@ -68,9 +68,10 @@ static void strings_and_order(void **state) {
     (void)state;
     /* The default first, then the declared order without it; a constraint over a string and the specialization. */
     assert_variants(
-        &(scratch_parts){.tunables = "{ \"walk\", { \"down\", \"across\" } }, { \"n\", { 4, 1, 2 } }",
-                         .constraints = "'walk == \"down\" or n > 1', \"n * bytes(dtype) <= 8\"",
-                         .defaults = "walk = \"across\", n = \"8 // bytes(dtype)\""},
+        &(scratch_parts){
+            .tunables = "{ \"walk\", { \"down\", \"across\" } }, { \"n\", { 4, 1, 2 } }",
+            .constraints = "'walk == \"down\" or n > 1', \"n * bytes(dtype) <= 8\"",
+            .defaults = "walk = \"across\", n = \"8 // bytes(dtype)\""},
         "f m=1 k=1 dtype=fp32", "f/v walk=across n=2\nf/v walk=down n=1\nf/v walk=down n=2\n");
 }
 
@@ -95,10 +96,10 @@ static void cap(void **state) {
     gen_variant *variants = NULL;
     size_t count = 0;
     scratch_open(
-        &s,
-        &(scratch_parts){
-            .tunables = "{ \"a\", { 1,2,3,4,5,6,7,8,9,10,11 } }, { \"b\", { 1,2,3,4,5,6,7,8,9,10 } }",
-            .search_only = true});
+        &s, &(scratch_parts){
+                .tunables =
+                    "{ \"a\", { 1,2,3,4,5,6,7,8,9,10,11 } }, { \"b\", { 1,2,3,4,5,6,7,8,9,10 } }",
+                .search_only = true});
     assert_int_equal(enumerate(&s, "f m=1 k=1", &variants, &count), TS_STATUS_TEMPLATE);
     assert_non_null(strstr(s.err.message, "100"));
     assert_null(variants);
@@ -149,8 +150,9 @@ static void names(void **state) {
     gen_variant variant, again;
     ts_buf name = {0};
     const int64_t *values;
-    scratch_open(&s, &(scratch_parts){.tunables = "{ \"n\", { 1, 2 } }, { \"w\", { \"a\", \"b\" } }",
-                                      .defaults = "n = 1, w = \"a\""});
+    scratch_open(&s,
+                 &(scratch_parts){.tunables = "{ \"n\", { 1, 2 } }, { \"w\", { \"a\", \"b\" } }",
+                                  .defaults = "n = 1, w = \"a\""});
     assert_int_equal(gen_variant_parse(s.g, "f/v n=2 w=b", &variant, &s.err), TS_STATUS_OK);
     assert_int_equal(variant.tunables[0], 2);
     assert_int_equal(variant.tunables[1], 1);

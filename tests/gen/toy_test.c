@@ -165,7 +165,8 @@ static void case_overrides(void **state) {
     assert_null(tensor(&b, "z")); /* add=0 */
     assert_true(tensor(&b, "x")->init == GEN_INIT_NORMAL && tensor(&b, "x")->init_b == 1);
     size_t overridden = 0, omitted = 0;
-    for (const gen_case *at = all; at->problem.values[0] != 0; at++) { /* the list ends with m = 0 */
+    for (const gen_case *at = all; at->problem.values[0] != 0;
+         at++) { /* the list ends with m = 0 */
         assert_int_equal(gen_bind(g, at, &b, &err), TS_STATUS_OK);
         const gen_tensor *x = tensor(&b, "x");
         overridden += x->init == GEN_INIT_UNIFORM && x->init_a == 1e-3 && x->init_b == 2e-3;

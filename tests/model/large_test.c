@@ -85,9 +85,9 @@ static void shard_header(const layout *l, int shard, ts_buf *out) {
     for (int i = 0; i < l->count; i++) {
         const planned *t = &l->tensors[i];
         if (t->shard != shard) continue;
-        ts_buf_printf(out, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}",
-                      t->name, t->shape, (unsigned long long)t->offset,
-                      (unsigned long long)(t->offset + t->bytes));
+        ts_buf_printf(
+            out, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%llu,%llu]}", t->name,
+            t->shape, (unsigned long long)t->offset, (unsigned long long)(t->offset + t->bytes));
     }
     ts_buf_printf(out, "}");
 }
@@ -157,7 +157,8 @@ static void check_upload(const layout *l, const rt_tensors *set) {
     while (l->tensors[at].offset < FOUR_GIB || !strstr(l->tensors[at].name, "out_proj")) at++;
     char prefix[64];
     snprintf(prefix, sizeof prefix, "%.*s",
-             (int)(strstr(l->tensors[at].name, "mixer") - l->tensors[at].name), l->tensors[at].name);
+             (int)(strstr(l->tensors[at].name, "mixer") - l->tensors[at].name),
+             l->tensors[at].name);
     ts_device *cpu = NULL;
     OK(ts_device_open("cpu", 1, &cpu, err));
     size_t count = (size_t)D * 2 * D;

@@ -128,8 +128,9 @@ static void embeds_refused(void **state) {
         data[331 + 9] = nan ? NAN : 0;
         scratch_tensors(folder, "e.safetensors", header, data,
                         (nan ? 427 : cases[i].floats) * sizeof *data);
-        assert_int_equal(ts_embeds_open(scratch_path(folder, "e.safetensors"), model, &embeds, &err),
-                         TS_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(
+            ts_embeds_open(scratch_path(folder, "e.safetensors"), model, &embeds, &err),
+            TS_STATUS_INVALID_ARGUMENT);
         if (!strstr(err.message, message))
             fail_msg("\"%s\" expected in \"%s\"", message, err.message);
         scratch_remove(folder, names);

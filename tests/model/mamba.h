@@ -30,7 +30,8 @@ static inline ts_engine *engine_open(void) {
     options.device = test_device();
     options.database = database ? database : "build/test.db";
     if (ts_engine_open(&options, &opened, &err) != TS_STATUS_OK) {
-        fprintf(stderr, "%s (make the test database with build/tune, see tests/run)\n", err.message);
+        fprintf(stderr, "%s (make the test database with build/tune, see tests/run)\n",
+                err.message);
     }
     return opened;
 }

@@ -18,7 +18,8 @@ static void logits_match(void **state) {
     rt_tensors *reference = open_tensors(SHAKESPEARE "/expected.safetensors");
     ts_model *model = model_load(SHAKESPEARE, TS_DTYPE_FP32);
     ts_session *session = session_make(model, 512, NULL);
-    OK(ts_session_prefill(session, tensor_of(reference, "input_ids")->data, POSITIONS, logits, err));
+    OK(ts_session_prefill(session, tensor_of(reference, "input_ids")->data, POSITIONS, logits,
+                          err));
     check_close("logits", logits, tensor_of(reference, "logits")->data, POSITIONS * VOCAB,
                 fp32_bound());
     ts_session_close(session);

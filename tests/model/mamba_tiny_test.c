@@ -205,7 +205,8 @@ static void *run_job(void *context) {
     j->good = ts_session_create(model, NULL, &session, NULL) == TS_STATUS_OK;
     for (int round = 0; j->good && round < 5; round++) {
         j->good = ts_session_reset(session, NULL) == TS_STATUS_OK &&
-                  ts_session_prefill(session, prompt_of(j->row), PROMPT, NULL, NULL) == TS_STATUS_OK;
+                  ts_session_prefill(session, prompt_of(j->row), PROMPT, NULL, NULL) ==
+                      TS_STATUS_OK;
         for (int i = 0; j->good && i < NEW; i++) {
             int32_t id = -1;
             j->good = ts_session_next(session, NULL, &id, NULL) == TS_STATUS_OK &&

@@ -95,7 +95,8 @@ static void states_and_steps(void **state) {
     (void)state;
     const rt_weight decay = {
         .name = "A_log", .shape = "e n", .kind = RT_FLOATS_DECAY, .init = RT_INIT_STATES};
-    const rt_weight step = {.name = "b", .shape = "e", .kind = RT_FLOATS, .init = RT_INIT_TIME_STEP};
+    const rt_weight step = {
+        .name = "b", .shape = "e", .kind = RT_FLOATS, .init = RT_INIT_TIME_STEP};
     const rt_weight one = {.name = "o", .shape = "e", .kind = RT_FLOATS, .init = RT_INIT_ONES};
     float *A = make_up(&decay, "", 1, (size_t)CHANNELS * STATES, TS_DTYPE_BF16);
     float *b = make_up(&step, "", 1, CHANNELS, TS_DTYPE_BF16);

@@ -85,7 +85,8 @@ static void check_vectors(const char *tokenizer_path, const char *vectors_path) 
 
 static void mamba_vectors(void **state) {
     (void)state;
-    check_vectors(FIXTURES "mamba-shakespeare", FIXTURES "tokenizer-vectors/mamba_shakespeare.json");
+    check_vectors(FIXTURES "mamba-shakespeare",
+                  FIXTURES "tokenizer-vectors/mamba_shakespeare.json");
 }
 
 static void qwen2vl_vectors(void **state) {
@@ -227,7 +228,8 @@ static void stream_holds_back(void **state) {
     assert_string_equal(out.data, "\xEF\xBF\xBD"
                                   "a");
     ts_buf_clear(&out);
-    ts_tokenizer_stream(tokenizer, &stream, 20, collect, &out); /* special, and ids without a text */
+    ts_tokenizer_stream(tokenizer, &stream, 20, collect,
+                        &out); /* special, and ids without a text */
     ts_tokenizer_stream(tokenizer, &stream, 19, collect, &out);
     ts_tokenizer_stream(tokenizer, &stream, -1, collect, &out);
     ts_tokenizer_stream(tokenizer, &stream, 1000000, collect, &out);

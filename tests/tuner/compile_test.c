@@ -36,13 +36,13 @@ static void skip_without_nvrtc(void) {
 static void nvrtc_reports_what_ptxas_found(void **state) {
     (void)state;
     skip_without_nvrtc();
-    tuner_compiled c =
-        compile(&tuner_nvrtc,
-                "extern \"C\" __global__ void small(float *x) { x[threadIdx.x] *= 2; }\n"
-                "extern \"C\" __global__ void shared(float *x) {\n"
-                "    __shared__ float t[128]; t[threadIdx.x] = x[threadIdx.x]; __syncthreads();\n"
-                "    x[threadIdx.x] = t[127 - threadIdx.x]; }\n",
-                "--gpu-architecture=sm_86");
+    tuner_compiled c = compile(
+        &tuner_nvrtc,
+        "extern \"C\" __global__ void small(float *x) { x[threadIdx.x] *= 2; }\n"
+        "extern \"C\" __global__ void shared(float *x) {\n"
+        "    __shared__ float t[128]; t[threadIdx.x] = x[threadIdx.x]; __syncthreads();\n"
+        "    x[threadIdx.x] = t[127 - threadIdx.x]; }\n",
+        "--gpu-architecture=sm_86");
     assert_true(c.ok && c.blob.bytes > 100);
     assert_memory_equal(c.blob.data,
                         "\x7f"
@@ -58,19 +58,19 @@ static void nvrtc_reports_what_ptxas_found(void **state) {
 static void nvrtc_reports_spills(void **state) {
     (void)state;
     skip_without_nvrtc();
-    tuner_compiled c =
-        compile(&tuner_nvrtc,
-                "extern \"C\" __global__ void __launch_bounds__(1024) f(float *x, int n) {\n"
-                "    float v[100];\n"
-                "#pragma unroll\n"
-                "    for (int i = 0; i < 100; i++) v[i] = x[threadIdx.x + i * 1024];\n"
-                "    for (int r = 0; r < n; r++)\n"
-                "#pragma unroll\n"
-                "        for (int i = 0; i < 100; i++) v[i] = v[i] * v[(i + 37) % 100] + 1;\n"
-                "#pragma unroll\n"
-                "    for (int i = 0; i < 100; i++) x[threadIdx.x + i * 1024] = v[i];\n"
-                "}\n",
-                "--gpu-architecture=sm_86");
+    tuner_compiled c = compile(
+        &tuner_nvrtc,
+        "extern \"C\" __global__ void __launch_bounds__(1024) f(float *x, int n) {\n"
+        "    float v[100];\n"
+        "#pragma unroll\n"
+        "    for (int i = 0; i < 100; i++) v[i] = x[threadIdx.x + i * 1024];\n"
+        "    for (int r = 0; r < n; r++)\n"
+        "#pragma unroll\n"
+        "        for (int i = 0; i < 100; i++) v[i] = v[i] * v[(i + 37) % 100] + 1;\n"
+        "#pragma unroll\n"
+        "    for (int i = 0; i < 100; i++) x[threadIdx.x + i * 1024] = v[i];\n"
+        "}\n",
+        "--gpu-architecture=sm_86");
     assert_true(c.ok);
     assert_true(c.spill_bytes > 0);
     tuner_compiled_free(&c);

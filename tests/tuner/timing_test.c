@@ -26,7 +26,8 @@ static void watch_free(ts_device *device, void *memory) {
     real->free(device, memory);
 }
 
-static ts_status watch_launch(ts_device *device, void *stream, const rt_launch *launch, ts_err *err) {
+static ts_status watch_launch(ts_device *device, void *stream, const rt_launch *launch,
+                              ts_err *err) {
     launches++;
     return real->launch(device, stream, launch, err);
 }

@@ -37,7 +37,8 @@ static size_t find_tensor(const tuner_trial *trial, const char *name) {
 static tuner_trial *make_trial(const char *problem, gen_oracle oracle, double max_flops,
                                const char *alias) {
     gen_case test = {.pad = PAD, .init = "", .omit = "", .alias = alias, .note = ""};
-    tuner_trial_options options = {.oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
+    tuner_trial_options options = {
+        .oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
     tuner_trial *trial = NULL;
     ts_err err = {0};
     assert_int_equal(gen_problem_parse(templates, problem, &test.problem, &err), TS_STATUS_OK);
@@ -69,10 +70,12 @@ static unsigned char *right_result(const tuner_trial *trial) {
 static float *element_of(const tuner_trial *trial, unsigned char *after, const char *tensor,
                          int64_t row, int64_t col) {
     size_t i = find_tensor(trial, tensor);
-    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch + col;
+    return (float *)(void *)(after + trial->offset[i]) + row * trial->binding.tensors[i].pitch +
+           col;
 }
 
-static void expect_verdict(const tuner_trial *trial, unsigned char *after, const char *message_part) {
+static void expect_verdict(const tuner_trial *trial, unsigned char *after,
+                           const char *message_part) {
     ts_buf message = {0};
     double error = 0;
     bool right = tuner_trial_check(trial, after, 0, &message, &error);
@@ -218,7 +221,8 @@ static void no_lane_is_sampled_twice(void **state) {
         assert_int_equal(gen_problem_parse(templates, "norm m=97 d=33 kind=rms dtype=fp32 add=1",
                                            &test.problem, &err),
                          TS_STATUS_OK);
-        assert_int_equal(tuner_trial_create(templates, &test, &options, &trial, &err), TS_STATUS_OK);
+        assert_int_equal(tuner_trial_create(templates, &test, &options, &trial, &err),
+                         TS_STATUS_OK);
         for (int i = 0; i < MANY_LANES; i++) {
             assert_in_range(lane_calls[i], 0, 1);
             lanes += lane_calls[i];

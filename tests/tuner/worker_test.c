@@ -125,7 +125,8 @@ static void several_workers_are_waited_for_at_once(void **state) {
     send_request(&workers[1], ASK_ECHO, "quick", 10);
     assert_true(tuner_workers_wait(workers, 3, -1, &reply));
     assert_ptr_equal(reply.worker, &workers[1]);
-    while (!tuner_workers_wait(workers, 3, 1000, &reply)) {}
+    while (!tuner_workers_wait(workers, 3, 1000, &reply)) {
+    }
     assert_ptr_equal(reply.worker, &workers[0]);
     assert_int_equal(reply.outcome, TUNER_TIMEOUT);
     assert_false(tuner_workers_wait(workers, 3, 0, &reply)); /* nobody is busy */
