@@ -7,8 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* mkdir -p of the folder that `path` lies in. */
-static void make_folder_of(const char *path) {
+void tuner_make_folder_of(const char *path) {
     char *copy = strdup(path);
     for (char *at = copy; copy && (at = strchr(at + 1, '/'));) {
         *at = '\0';
@@ -25,7 +24,7 @@ ts_status tuner_ledger_open(tuner_ledger *ledger, const char *path, const tuner_
                                         .sm_count = facts->info.sm_count,
                                         .memory_bytes = facts->info.memory_bytes,
                                         .driver = facts->info.driver}};
-    make_folder_of(path);
+    tuner_make_folder_of(path);
     return db_writer_open(path, &ledger->db, err);
 }
 

@@ -23,6 +23,8 @@ typedef struct tuner_past_list {
     size_t count;
 } tuner_past_list;
 
+/* mkdir -p of the folder that `path` lies in. One that cannot be made shows up as a file that cannot be. */
+void tuner_make_folder_of(const char *path);
 /* Opens the file, making its folder if there is none. */
 ts_status tuner_ledger_open(tuner_ledger *ledger, const char *path, const tuner_device_facts *facts,
                             ts_err *err);

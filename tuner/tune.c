@@ -7,6 +7,7 @@
 #include "campaign.h"
 #include "commands.h"
 #include "dry_run.h"
+#include "local_copy.h"
 #include "report.h"
 
 /* ---- notices ---- */
@@ -120,9 +121,10 @@ static ts_status open_ledger(tuner_campaign *campaign, const char *path, ts_err 
                              s->have_device ? &s->facts : &campaign->any_device, err);
 }
 
-static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *exit_code,
-                              ts_err *err) {
-    TS_TRY(open_ledger(campaign, path, err));
+/* `path` is what the user knows the database as, `file` what is written. */
+static ts_status run_campaign(tuner_campaign *campaign, const char *path, const char *file,
+                              int *exit_code, ts_err *err) {
+    TS_TRY(open_ledger(campaign, file, err));
     campaign->session->lab.exclusive = campaign->session->have_device &&
                                        gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));
@@ -140,6 +142,22 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, int *e
             "interrupted: everything measured is in %s; run the same command to go on", path);
     }
     return TS_STATUS_OK;
+}
+
+static ts_status run_on_local_disk(tuner_campaign *campaign, const char *path, int *exit_code,
+                                   ts_err *err) {
+    tuner_local_copy copy;
+    ts_status status = tuner_local_copy_make(path, &copy, err);
+    if (status == TS_STATUS_OK && copy.path)
+        tuner_progress_line(&campaign->progress,
+                            "%s is on a network file system (%s): working on %s until the end",
+                            path, copy.kind, copy.path);
+    if (status == TS_STATUS_OK)
+        status = run_campaign(campaign, path, copy.path ? copy.path : path, exit_code, err);
+    tuner_ledger_close(&campaign->ledger);
+    if (status == TS_STATUS_OK) status = tuner_local_copy_publish(&copy, err);
+    tuner_local_copy_free(&copy);
+    return status;
 }
 
 ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err) {
@@ -164,7 +182,8 @@ ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err)
         status = tuner_dry_run(&session, exit_code, err);
     else if (status == TS_STATUS_OK) {
         status = tuner_database_path(options.db, &path, err);
-        if (status == TS_STATUS_OK) status = run_campaign(&campaign, path.data, exit_code, err);
+        if (status == TS_STATUS_OK)
+            status = run_on_local_disk(&campaign, path.data, exit_code, err);
     }
     tuner_progress_end(&campaign.progress);
     tuner_campaign_free(&campaign);
