@@ -6,7 +6,8 @@ problem='norm m=16 d=96 kind=rms dtype=fp32 add=0' other='embedding t=8 v=100 d=
 mkdir -p "$scratch/network" "$scratch/local"
 check "the shim builds" cc -shared -fPIC -o "$shim" $here/network_statfs.c -ldl
 export TMPDIR=$scratch/local
-run() { LD_PRELOAD=$shim "$tune" --gpu cpu --db "$db" --budget 20s "$@" 2>"$scratch/err" >"$scratch/out"; }
+start() { exec env LD_PRELOAD="$shim" "$tune" --gpu cpu --db "$db" --budget 20s "$@" 2>"$scratch/err" >"$scratch/out"; }
+run() { (start "$@"); }
 copies() { find "$scratch/local" -name '*.db' | wc -l; }
 
 run --problem "$problem"
@@ -19,10 +20,10 @@ run --problem "$problem"
 check "a second run finds everything there" grep -q "nothing new to measure" "$scratch/err"
 
 before=$(sha256sum <"$db")
-run --family gemv --fresh &
+start --family gemv --fresh &
 for _ in $(seq 200); do [ "$(copies)" = 1 ] && break; sleep 0.05; done
 sleep 1
-pkill -KILL -f "$db"
+kill -KILL $!
 wait 2>/dev/null
 check "a killed run leaves the original as it was" test "$(sha256sum <"$db")" = "$before"
 check "and its copy" test "$(copies)" = 1
