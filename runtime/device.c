@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "cuda", "cuda:2", "cuda:GPU-8f6a..." */
+/* "cuda", "cuda:2", "cuda:GPU-8f6a...", "cuda:sm_86" */
 static ts_status open_cuda(const char *name, ts_device **out, ts_err *err) {
     const char *which = name + strlen("cuda");
     int ordinal = 0;
@@ -18,6 +18,8 @@ static ts_status open_cuda(const char *name, ts_device **out, ts_err *err) {
         long number = strtol(which + 1, &end, 10);
         if (end != which + 1 && *end == '\0' && number >= 0 && number < 4096)
             ordinal = (int)number;
+        else if (strncmp(which + 1, "sm_", 3) == 0)
+            TS_TRY(rt_cuda_find_target(which + 1, &ordinal, err));
         else
             TS_TRY(rt_cuda_find(which + 1, &ordinal, err));
     }
@@ -30,7 +32,7 @@ ts_status ts_device_open(const char *name, int threads, ts_device **out, ts_err 
     if (strcmp(name, "cuda") == 0 || strncmp(name, "cuda:", 5) == 0)
         return open_cuda(name, out, err);
     return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
-                   "device '%.64s': give auto, cpu, cuda, cuda:N or cuda:UUID", name);
+                   "device '%.64s': give auto, cpu, cuda, cuda:N, cuda:UUID or cuda:TARGET", name);
 }
 
 void ts_device_close(ts_device *device) {

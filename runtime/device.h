@@ -31,6 +31,7 @@ typedef struct rt_device_info {
     int driver_version;     /* cuDriverGetVersion; 0 on the CPU */
     int sm_count;           /* CPU: threads of the pool */
     int compute_capability; /* 90; 0 on the CPU */
+    char bus_id[16];        /* PCI, "0000:3b:00.0"; "" on the CPU */
     int64_t memory_bytes, l2_bytes;
     bool is_cpu;
 } rt_device_info;
@@ -86,5 +87,8 @@ int rt_cuda_count(void);
 /* Ordinal of the GPU with this UUID ("GPU-" and 32 hex digits with or without dashes, or a prefix
  * that is the only one of its kind). NO_DEVICE lists what is there. */
 ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err);
+/* Ordinal of the first GPU whose own target this is ("sm_86"), else of the one whose list has it
+ * earliest. NO_DEVICE says that none loads it. */
+ts_status rt_cuda_find_target(const char *target, int *ordinal, ts_err *err);
 
 #endif

@@ -66,6 +66,9 @@ static ts_status describe(cuda_device *d, ts_err *err) {
     TS_TRY(rt_cuda_check(d->driver,
                          d->driver->cuDeviceGetName(info->name, sizeof info->name, d->device),
                          "cuDeviceGetName", "the GPU", err));
+    TS_TRY(rt_cuda_check(
+        d->driver, d->driver->cuDeviceGetPCIBusId(info->bus_id, sizeof info->bus_id, d->device),
+        "cuDeviceGetPCIBusId", info->name, err));
     TS_TRY(rt_cuda_check(d->driver, d->driver->cuDeviceTotalMem_v2(&memory, d->device),
                          "cuDeviceTotalMem", info->name, err));
     TS_TRY(rt_cuda_check(d->driver, d->driver->cuDriverGetVersion(&info->driver_version),
@@ -142,6 +145,40 @@ ts_status rt_cuda_find(const char *uuid, int *ordinal, ts_err *err) {
                          matches, uuid, seen.data ? seen.data : " none");
     ts_buf_free(&seen);
     return status;
+}
+
+/* How well a card suits a target: 0 its own, more for one it can also load, -1 not at all. */
+static int suits(const rt_cuda_driver *driver, int ordinal, const char *target) {
+    CUdevice device;
+    int major, minor;
+    char names[RT_CUDA_MAX_TARGETS][16];
+    if (driver->cuDeviceGet(&device, ordinal) != CUDA_SUCCESS ||
+        driver->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                                     device) != CUDA_SUCCESS ||
+        driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+                                     device) != CUDA_SUCCESS)
+        return -1;
+    int count = rt_cuda_targets(10 * major + minor, names);
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], target) == 0) return i;
+    return -1;
+}
+
+ts_status rt_cuda_find_target(const char *target, int *ordinal, ts_err *err) {
+    const rt_cuda_driver *driver;
+    int count = 0, found = -1, best = -1;
+    TS_TRY(count_devices(&driver, &count, err));
+    for (int i = 0; i < count; i++) {
+        int rank = suits(driver, i, target);
+        if (rank < 0 || (found >= 0 && rank >= best)) continue;
+        found = i;
+        best = rank;
+    }
+    if (found < 0)
+        return ts_fail(err, TS_STATUS_NO_DEVICE, "none of the %d GPUs here runs %.32s kernels",
+                       count, target);
+    *ordinal = found;
+    return TS_STATUS_OK;
 }
 
 ts_status rt_cuda_open(int ordinal, ts_device **out, ts_err *err) {

@@ -11,6 +11,7 @@
 
 #include "../runtime/copy_speed.h"
 #include "bench_cache.h"
+#include "neighbours.h"
 #include "oracle.h"
 
 typedef struct server {
@@ -50,6 +51,7 @@ static void answer_hello(server *s, tuner_reader *request, ts_buf *answer) {
     facts.info = s->device->info;
     for (size_t i = 0; i < 8 && s->device->targets[i]; i++, facts.target_count++)
         snprintf(facts.targets[i], sizeof facts.targets[i], "%s", s->device->targets[i]);
+    tuner_neighbours(facts.info.bus_id, facts.notice, sizeof facts.notice);
     tuner_put_bytes(answer, &facts, sizeof facts);
 }
 

@@ -28,6 +28,7 @@ typedef struct tuner_device_facts {
     rt_device_info info;
     char targets[8][32]; /* targets whose kernels it can load, best first */
     size_t target_count;
+    char notice[200]; /* who else may disturb the times (neighbours.h); "" if nobody does */
 } tuner_device_facts;
 
 void tuner_device_put_hello(ts_buf *request);

@@ -34,7 +34,8 @@ static ts_status name_device(tuner_session *s, ts_err *err) {
     else if (is_auto && !o->device)
         snprintf(s->device_name, sizeof s->device_name, "auto");
     else
-        snprintf(s->device_name, sizeof s->device_name, "cuda:%s", o->device ? o->device : "0");
+        snprintf(s->device_name, sizeof s->device_name, "cuda:%s",
+                 o->device ? o->device : gen_target_name(s->target));
     return TS_STATUS_OK;
 }
 
@@ -42,8 +43,8 @@ static ts_status look_for_device(tuner_session *s, ts_err *err) {
     ts_err why = {0};
     ts_status status = tuner_lab_facts(&s->lab, &s->facts, &why);
     if (status == TS_STATUS_CANCELLED) return ts_fail(err, status, "%s", why.message);
-    if (status != TS_STATUS_OK && s->target) { /* no GPU: what else is here? */
-        snprintf(s->device_name, sizeof s->device_name, "cpu");
+    if (status != TS_STATUS_OK && s->target) { /* no such GPU: what else is here? */
+        snprintf(s->device_name, sizeof s->device_name, "auto");
         tuner_worker_stop(&s->lab.workers[0]); /* it was forked with the other name */
         status = tuner_lab_facts(&s->lab, &s->facts, NULL);
     }

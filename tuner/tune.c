@@ -19,6 +19,7 @@ static void say_device(tuner_campaign *campaign, const char *path) {
     if (s->have_device) {
         tuner_progress_line(progress, "device: %s (%s), compiler: %s", s->facts.info.name, target,
                             campaign->compiler->name);
+        if (s->facts.notice[0]) tuner_progress_line(progress, "%s", s->facts.notice);
         return;
     }
     if (s->any_device)

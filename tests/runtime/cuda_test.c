@@ -120,6 +120,29 @@ static void finds_devices(void **state) {
     assert_non_null(strstr(err.message, "there are 2"));
 }
 
+/* A host with an sm_86 and an sm_89 card: a target finds its own card, then one that can load it. */
+static void finds_targets(void **state) {
+    (void)state;
+    ts_device *other = NULL;
+    ts_err err;
+    fake->major = 8, fake->minor = 6, fake->minor_step = 3;
+    static const char *const cases[][2] = {
+        {"cuda:sm_86", "Fake GPU 0"}, {"cuda:sm_89", "Fake GPU 1"}, {"cuda:sm_80", "Fake GPU 0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        OK(ts_device_open(cases[i][0], 0, &other, NULL));
+        assert_string_equal(ts_device_name(other), cases[i][1]);
+        assert_string_equal(other->info.bus_id, i == 1 ? "0000:3c:00.0" : "0000:3b:00.0");
+        ts_device_close(other);
+    }
+    assert_int_equal(ts_device_open("cuda:sm_90a", 0, &other, &err), TS_STATUS_NO_DEVICE);
+    assert_string_equal(err.message, "none of the 2 GPUs here runs sm_90a kernels");
+    fake->minor = 9, fake->minor_step = -3; /* the other way round: GPU 0 could load it too */
+    OK(ts_device_open("cuda:sm_86", 0, &other, NULL));
+    assert_string_equal(ts_device_name(other), "Fake GPU 1");
+    ts_device_close(other);
+    fake->major = 9, fake->minor = 0, fake->minor_step = 0;
+}
+
 static void moves_memory(void **state) {
     (void)state;
     unsigned char host[1000], back[1000];
@@ -335,9 +358,10 @@ static void works_beside_a_capture(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_device, close_device)
     const struct CMUnitTest tests[] = {
-        TEST(describes_the_device), TEST(loadable_targets), TEST(finds_devices),
-        TEST(moves_memory),         TEST(measures_time),    TEST(any_thread_may_call),
-        TEST(loads_code),           TEST(launches_kernels), TEST(works_beside_a_capture),
+        TEST(describes_the_device),   TEST(loadable_targets), TEST(finds_devices),
+        TEST(finds_targets),          TEST(moves_memory),     TEST(measures_time),
+        TEST(any_thread_may_call),    TEST(loads_code),       TEST(launches_kernels),
+        TEST(works_beside_a_capture),
     };
     return cmocka_run_group_tests(tests, load_fake, NULL);
 }

@@ -94,6 +94,9 @@ EXPORT cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     for (int i = 0; i < 16; i++) uuid->bytes[i] = (char)(i < 8 ? 0xa0 + i : 0xb0 + device);
     return CUDA_SUCCESS;
 }
+EXPORT cuDeviceGetPCIBusId(char *text, int bytes, CUdevice device) {
+    return snprintf(text, (size_t)bytes, "0000:%02x:00.0", 0x3b + device), CUDA_SUCCESS;
+}
 EXPORT cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
     return (void)device, *bytes = fake.memory_bytes, CUDA_SUCCESS;
 }
@@ -102,7 +105,9 @@ EXPORT cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice d
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 132 + device; break;
     case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: *value = 50 << 20; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = fake.major; break;
-    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *value = fake.minor; break;
+    case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
+        *value = fake.minor + (device ? fake.minor_step : 0);
+        break;
     case CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN: *value = 232448; break;
     default: return FAKE_INVALID_VALUE;
     }

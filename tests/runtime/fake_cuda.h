@@ -10,6 +10,7 @@
 typedef struct fake_state {
     /* what the machine is; the test may change it before it opens a device */
     int devices, major, minor;
+    int minor_step; /* GPU 1 has this much more than `minor`: a mixed host */
     size_t memory_bytes;
     /* what was done */
     int contexts, streams, events, modules, graphs, allocations, synchronised, recorded;

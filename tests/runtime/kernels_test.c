@@ -81,6 +81,7 @@ typedef struct row {
     const char *target;   /* NULL: the best of this device */
     const char *family;   /* NULL: "number" */
     bool is_default, broken;
+    int driver_min;
 } row;
 
 static const char spec_none[] = "dtype=fp32 act=none";
@@ -106,6 +107,7 @@ static void write_row(db_writer *writer, const row *r) {
         .registers = -1,
         .spill_bytes = -1,
         .shared_bytes = -1,
+        .driver_min = r->driver_min,
         .is_default = r->is_default,
     };
     ts_err err;
@@ -179,6 +181,24 @@ static void assert_warnings(const ts_kernels *kernels, size_t count, const char 
 /* ---- the ladder ---- */
 
 #define P(m, k) "number m=" #m " k=" #k " dtype=fp32 act=none"
+
+/* The kernel of a newer driver is refused by name before anything is loaded. */
+static void driver_too_old(void **state) {
+    (void)state;
+    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1024), .driver_min = 99010});
+    const ts_kernel *kernel = NULL;
+    ts_err err = {0};
+    assert_int_not_equal(ts_kernel_find(kernels, P(1, 1024), &kernel, &err), TS_STATUS_OK);
+    assert_null(kernel);
+    if (!strstr(err.message, "needs a driver for CUDA 99.1")) fail_msg("%s", err.message);
+    ts_kernels_close(kernels);
+    kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1024), .driver_min = 99010},
+                        {.number = 2, .is_default = true});
+    assert_int_equal(found(kernels, P(1, 1024)), 2); /* the default serves meanwhile */
+    assert_non_null(strstr(ts_kernels_warning(kernels, 0), "needs a driver for CUDA 99.1"));
+    assert_warnings(kernels, 2, "untuned, using the default");
+    ts_kernels_close(kernels);
+}
 
 static void exact_device_and_nearest_extents(void **state) {
     (void)state;
@@ -455,6 +475,7 @@ static void searches_in_order(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, remove_database)
     const struct CMUnitTest tests[] = {
+        TEST(driver_too_old),
         TEST(exact_device_and_nearest_extents),
         TEST(nearest_core_count),
         TEST(predicted_then_older_then_default),
