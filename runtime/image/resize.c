@@ -89,17 +89,23 @@ static inline uint8_t to_byte(int32_t sum) {
     return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-/* One row. Four sums a pixel: the fourth is of no use, but makes a vector of them. */
+/* GCC's vectors: one pixel and the byte behind it, in a word each. */
+typedef int32_t four_words __attribute__((vector_size(16)));
+typedef uint8_t four_bytes __attribute__((vector_size(4)));
+
+/* One row. The fourth sum of a pixel is of no use. */
 VECTOR_CLONES
 static void resample_row(const axis *a, const uint8_t *from, int32_t out, uint8_t *to) {
-    for (int32_t x = 0; x < out; x++) {
+    for (int32_t x = 0; x < out; x++, to += 3) {
         const uint8_t *pixel = from + 3 * (size_t)a->first[x];
         const int32_t *weights = a->weights + (size_t)x * (size_t)a->taps;
-        int32_t sums[4] = {HALF, HALF, HALF, HALF};
+        four_words sums = {HALF, HALF, HALF, HALF};
         for (int32_t i = 0; i < a->count[x]; i++, pixel += 3) {
-            for (int c = 0; c < 4; c++) sums[c] += pixel[c] * weights[i];
+            four_bytes samples;
+            memcpy(&samples, pixel, sizeof samples);
+            sums += __builtin_convertvector(samples, four_words) * weights[i];
         }
-        for (int c = 0; c < 3; c++) *to++ = to_byte(sums[c]);
+        for (int c = 0; c < 3; c++) to[c] = to_byte(sums[c]);
     }
 }
 
