@@ -9,7 +9,8 @@ Q        = $(if $(V),,@echo '  $@' && )
 CPPFLAGS_TS := -I. -I$(B)/generated -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8
 CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
 # Static archives of Debian's packages: the programs and the library need only glibc at run time.
-LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -lm -ldl -lpthread
+LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libpng16.a -l:libz.a \
+                -l:libjpeg.a -l:libwebpdemux.a -l:libwebp.a -l:libexif.a -lm -ldl -lpthread
 LIBS_GEN     := -l:liblua5.4.a
 LIBS_TEST    := -lcmocka
 
@@ -19,7 +20,7 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 SRC_BASE    := db/base.c
 SRC_READ    := db/read.c db/row.c db/file.c db/schema.c
 SRC_WRITE   := db/write.c db/resume.c db/winners.c
-SRC_RUNTIME := $(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c)
+SRC_RUNTIME := $(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c runtime/image/*.c)
 SRC_INFER   := $(wildcard runtime/infer/*.c)
 SRC_GEN     := $(wildcard gen/*.c)
 SRC_GENTOOL := gen/tool/gentool.c
@@ -49,7 +50,7 @@ help:
 ## make             programs and libraries in build/
 ## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
-            libsodium-dev zlib1g-dev libcmocka-dev sqlite3 python3 python3-pip
+            libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip
 setup: packages nvrtc
 
 packages:
@@ -84,6 +85,8 @@ $(B)/obj/generated/%.o: $(B)/generated/%.c $(B)/generated/.stamp
 $(call objs,$(SRC_ORACLE)): $(B)/generated/.stamp
 # Oracles are the slow half of verification on a CPU: optimise them, never with -ffast-math.
 $(call objs,$(SRC_ORACLE)): CFLAGS_TS += -O3
+# So are the inner loops over pixels.
+$(call objs,$(wildcard runtime/image/*.c)): CFLAGS_TS += -O3
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
@@ -97,12 +100,14 @@ $(B)/obj/db/schema.o: db/schema.sql
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
-# Debian's jansson archive refers to stdin in a way that no shared object may: its .so travels beside ours instead.
+# Debian's archives of these refer to stdin or stderr in a way that no shared object may: their .so travel beside ours.
+NOT_SHARED := jansson png16 jpeg
 LINK_SHARED = $(CC) -shared $(CFLAGS_TS) $(OBJ_LIB) -o $@ -Wl,--exclude-libs,ALL -Wl,--no-undefined \
-    -Wl,-soname,$(SONAME) -Wl,--version-script=runtime/tunesmith.map $(subst -l:libjansson.a,-ljansson,$(LIBS_RUNTIME))
+    -Wl,-soname,$(SONAME) -Wl,--version-script=runtime/tunesmith.map $(filter-out $(NOT_SHARED:%=-l:lib%.a),$(LIBS_RUNTIME)) $(NOT_SHARED:%=-l%)
 $(B)/libtunesmith.so: $(OBJ_LIB) runtime/tunesmith.map
 	$(Q)$(LINK_SHARED) -Wl,-rpath,'$$ORIGIN'
-	@cp -Lf $$($(CC) -print-file-name=libjansson.so.4) $(@D)/ && ln -sf libtunesmith.so $(@D)/$(SONAME)
+	@for l in $(NOT_SHARED); do file=$$(readelf -d $@ | grep -o "lib$$l\.so\.[0-9]*"); \
+	    cp -Lf $$($(CC) -print-file-name=$$file) $(@D)/ || exit 1; done; ln -sf libtunesmith.so $(@D)/$(SONAME)
 $(B)/infer: $(call objs,$(SRC_INFER)) $(B)/libtunesmith.a
 	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
 $(B)/tune: $(B)/obj/tuner/main.o $(OBJ_TUNER) $(OBJ_GEN) $(B)/libtunesmith.a

@@ -39,9 +39,21 @@ ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, flo
 
 int infer_tokenize(const infer_options *options);   /* text.c */
 int infer_detokenize(const infer_options *options); /* text.c */
+int infer_pixels(const infer_options *options);     /* pixels.c */
 int infer_generate(infer *in);                      /* generate.c */
 int infer_perplexity(infer *in);                    /* perplexity.c */
 int infer_bench(infer *in);                         /* bench.c */
+
+/* tensors.c: a safetensors file in memory, so that values land in their place and the file appears
+ * whole or not at all. */
+typedef struct infer_tensor {
+    const char *name, *dtype; /* of 4-byte elements: "F32", "I32" */
+    size_t rows, columns;
+    void *values; /* set by infer_tensors_make: inside the file, aligned */
+} infer_tensor;
+
+/* *file: free(). False: out of memory. */
+bool infer_tensors_make(infer_tensor *tensors, size_t count, unsigned char **file, size_t *bytes);
 
 /* logits.c: a safetensors file in memory with one tensor `logits` [rows, columns]. */
 typedef struct infer_logits {

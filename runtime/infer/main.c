@@ -159,8 +159,9 @@ done:
 int main(int argc, char **argv) {
     infer_options options;
     int status = EXIT_DONE;
-    if (!infer_options_parse(argc, argv, &options)) return EXIT_USAGE;
-    if (options.help) {
+    if (!infer_options_parse(argc, argv, &options)) {
+        status = EXIT_USAGE;
+    } else if (options.help) {
         infer_options_help();
     } else if (options.version) {
         printf("infer %s\n", ts_version());
@@ -168,9 +169,12 @@ int main(int argc, char **argv) {
         status = infer_tokenize(&options);
     } else if (options.detokenize) {
         status = infer_detokenize(&options);
+    } else if (options.pixels) {
+        status = infer_pixels(&options);
     } else {
         status = run(&options);
     }
+    infer_options_free(&options);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         perror("infer: stdout");
         if (status == EXIT_DONE) status = EXIT_FAILED;

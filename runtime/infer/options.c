@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { TEXT, COUNT, REAL, SEED, FLAG, DTYPE } option_kind;
+typedef enum option_kind { TEXT, LIST, COUNT, REAL, SEED, FLAG, DTYPE } option_kind;
 
 typedef struct option_row {
     const char *name;
@@ -51,6 +51,13 @@ static const option_row table[] = {
      "load, prefill and decode speed, and how near decoding is to the memory's"},
     {"random-weights", 0, FLAG, AT(random_weights), NULL,
      "make weights up from --seed: -m needs only a config.json, or is one"},
+    {"image", 0, LIST, AT(images), "FILE", "an image (PNG, JPEG, WebP); may be repeated"},
+    {"image-min-pixels", 0, COUNT, AT(image_min_pixels), "N",
+     "enlarge an image to at least N pixels (the model directory's)"},
+    {"image-max-pixels", 0, COUNT, AT(image_max_pixels), "N",
+     "shrink an image to at most N pixels (the model directory's)"},
+    {"pixels", 0, TEXT, AT(pixels), "FILE",
+     "write the images' pixel_values and image_grid_thw (safetensors) and stop"},
     {"tokenize", 0, FLAG, AT(tokenize), NULL,
      "print the prompt's ids, special tokens parsed, and stop"},
     {"detokenize", 0, TEXT, AT(detokenize), "ID,ID,...", "print the text of ids and stop"},
@@ -101,6 +108,17 @@ static bool parse_dtype(const char *text, ts_dtype *out) {
     return false;
 }
 
+static bool append(infer_list *list, const char *value) {
+    const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+    if (!items) {
+        fprintf(stderr, "infer: out of memory\n");
+        return false;
+    }
+    items[list->count++] = value;
+    list->items = items;
+    return true;
+}
+
 /* Stores the value of one option. */
 static bool set(const option_row *row, const char *value, infer_options *out) {
     void *member = (char *)out + row->member;
@@ -108,6 +126,7 @@ static bool set(const option_row *row, const char *value, infer_options *out) {
     char *end;
     switch (row->kind) {
     case TEXT: *(const char **)member = value; return true;
+    case LIST: return append(member, value);
     case FLAG: *(bool *)member = true; return true;
     case COUNT:
         if (!parse_integer(value, 0, INT32_MAX, &integer))
@@ -143,9 +162,14 @@ static bool check(const infer_options *o) {
         message = "-p, -f and --tokens exclude each other";
     } else if (o->tokenize && !o->prompt && !o->prompt_file) {
         message = "--tokenize needs -p TEXT or -f FILE";
+    } else if (o->pixels && o->images.count == 0) {
+        message = "--pixels needs --image FILE";
+    } else if (o->images.count > 0 && !o->pixels) {
+        message = "--image goes with --pixels FILE";
     } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
         message = "--perplexity takes no prompt, --embeds or --logits";
-    } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds) {
+    } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds &&
+               !o->pixels) {
         message = "what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)";
     }
     if (message) fprintf(stderr, "infer: %s" SEE_HELP, message);
@@ -186,6 +210,8 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
     *out = o;
     return good;
 }
+
+void infer_options_free(infer_options *options) { free(options->images.items); }
 
 void infer_options_help(void) {
     printf(

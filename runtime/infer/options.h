@@ -4,13 +4,21 @@
 
 #include "../tunesmith.h"
 
+/* The values of an option that may be given several times, in their order. */
+typedef struct infer_list {
+    const char **items; /* malloc */
+    size_t count;
+} infer_list;
+
 typedef struct infer_options {
     const char *model_dir;
     const char *prompt, *prompt_file, *tokens; /* at most one is set */
     const char *device, *database;
-    const char *embeds, *logits, *perplexity, *detokenize;
-    int32_t new_tokens; /* -1: not given */
-    int32_t context;    /* most tokens of prompt and output together; 0: no limit */
+    const char *embeds, *logits, *perplexity, *detokenize, *pixels;
+    infer_list images;
+    int32_t image_min_pixels, image_max_pixels; /* 0: the model directory's */
+    int32_t new_tokens;                         /* -1: not given */
+    int32_t context; /* most tokens of prompt and output together; 0: no limit */
     int32_t threads;
     ts_dtype dtype;
     /* Sampling; what was not given (NaN, -1) is left to the model directory. */
@@ -21,8 +29,9 @@ typedef struct infer_options {
 } infer_options;
 
 /* Parses argv and checks that the options fit together. False: a message is on stderr, exit with 2.
- * Text points into argv. */
+ * Text points into argv; infer_options_free in any case. */
 bool infer_options_parse(int argc, char **argv, infer_options *out);
+void infer_options_free(infer_options *options);
 void infer_options_help(void);
 
 /* Parses "1,2,3"; *ids: free(). False: a message is on stderr. */

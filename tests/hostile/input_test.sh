@@ -87,6 +87,36 @@ model; echo '[]' >"$tmp/m/config.json"; run "config.json no object" "not a JSON 
 model; echo '{"top_p":"x"}' >"$tmp/m/generation_config.json"; run "generation_config.json" "top_p"
 model; echo '{"model":{}}' >"$tmp/m/tokenizer.json"; run "tokenizer.json" "model.vocab"
 
+# Images: a bomb, files that stop, a strip, formats that are not read, a directory that is none.
+photo=tests/fixtures/preprocess/pre-chelsea.png
+qwen=tests/fixtures/qwen2vl-tiny
+pixels() { refused "$1" "$2" "$3" $infer -m $qwen --pixels "$tmp/pixels" --image "$4" "${@:5}"; }
+python3 - "$tmp" <<'EOF'
+import struct, sys, zlib
+def chunk(name, data): return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+def png(w, h): return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 2, 0, 0, 0)) + \
+    chunk(b"IDAT", zlib.compress(b"\0" * (h * (3 * w + 1)) if h < 1000 else b"")) + chunk(b"IEND", b"")
+jpeg = bytes.fromhex("ffd8ffc00011 08 ea60 ea60 03 012200 021101 031101 ffda000c 03 0100 0200 0300 003f00 ffd9")
+riff = lambda data: b"RIFF" + struct.pack("<I", len(data) + 4) + b"WEBP" + data
+for name, data in {"bomb.png": png(60000, 60000), "strip.png": png(201, 1), "bomb.jpg": jpeg, "empty": b"", "gif": b"GIF89a" + bytes(20),
+                   "bomb.webp": riff(b"VP8L" + struct.pack("<I", 10) + b"\x2f\xff\xff\xff\x0f" + bytes(5))}.items():
+    open(sys.argv[1] + "/" + name, "wb").write(data)
+EOF
+pixels "PNG bomb" 1 "60000 x 60000 pixels, more than the limit" "$tmp/bomb.png"
+pixels "JPEG bomb" 1 "60000 x 60000 pixels, more than the limit" "$tmp/bomb.jpg"
+pixels "WebP bomb" 1 "16384 x 16384 pixels, more than the limit" "$tmp/bomb.webp"
+pixels "a strip of 201 : 1" 1 "200 times" "$tmp/strip.png"
+pixels "an empty image" 1 "an empty file" "$tmp/empty"
+pixels "a GIF" 1 "GIF image: PNG, JPEG and WebP are read" "$tmp/gif"
+pixels "a text as image" 1 "no known image format" README.md
+pixels "no image" 1 "No such file" "$tmp/none.png"
+pixels "limits crossed" 1 "is above the most" $photo --image-min-pixels 5000 --image-max-pixels 4000
+for bytes in 20 50 5000 220000; do head -c $bytes $photo >"$tmp/cut.png"; pixels "PNG cut at $bytes" 1 "cut off" "$tmp/cut.png"; done
+refused "no model directory" 1 "no such model directory" $infer -m "$tmp/nowhere" --pixels "$tmp/pixels" --image $photo
+[ ! -e "$tmp/pixels" ]; verdict "no image, no file" $?
+mkdir "$tmp/p" && echo '{"patch_size":"14"}' >"$tmp/p/preprocessor_config.json"
+refused "preprocessor_config.json" 1 "patch_size: an integer" $infer -m "$tmp/p" --pixels "$tmp/pixels" --image $photo
+
 # Databases.
 with() { refused "$1" "$2" "$3" $infer -m $tiny --dtype fp32 --tokens 1 -n 1 --db "$tmp/bad.db"; }
 fresh() { rm -f "$tmp/bad.db" && cp "$tmp/t.db" "$tmp/bad.db"; }
@@ -131,6 +161,7 @@ usage "infer: unknown flag" "--colour" $infer -m $tiny --tokens 1 --colour
 usage "infer: unknown letter" "-Z" $infer -m $tiny --tokens 1 -Z
 usage "infer: unknown letters" "'-x'" $infer -m $tiny -xyz
 usage "infer: value missing" "--db" $infer -m $tiny --tokens 1 --db
+usage "infer: pixels of nothing" "--pixels needs --image" $infer -m $qwen --pixels "$tmp/pixels"
 usage "infer: no prompt" "what prompt" $infer -m $tiny
 usage "infer: not a number" "-1" $infer -m $tiny --tokens 1 -n -1
 usage "infer: ids" "ids with commas" $infer -m $tiny --dtype fp32 --tokens 1,x
