@@ -52,6 +52,7 @@ return {
     -- Qwen2-VL 2B: vision and text at the 1338 tokens of a usual image
     "gemm m=1338 n=3840 k=1280 dtype=bf16 out=bf16",
     "gemm m=1338 n=5120 k=1280 dtype=bf16 out=bf16 act=quick_gelu",
+    "gemm m=1338 n=17920 k=1536 dtype=bf16 out=bf16",
     "gemm m=1338 n=17920 k=1536 dtype=bf16 out=bf16 act=swiglu",
     "gemm m=1338 n=1536 k=8960 dtype=bf16 out=bf16",
   },

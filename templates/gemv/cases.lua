@@ -49,6 +49,7 @@ return {
     "gemv n=5120 k=160 dtype=bf16 out=bf16 act=softplus",
     "gemv n=2560 k=5120 dtype=bf16 out=bf16",
     -- Qwen2-VL 2B: gate and up, down, qkv, head
+    "gemv n=17920 k=1536 dtype=bf16 out=bf16",
     "gemv n=17920 k=1536 dtype=bf16 out=bf16 act=swiglu",
     "gemv n=1536 k=8960 dtype=bf16 out=bf16",
     "gemv n=2048 k=1536 dtype=bf16 out=bf16",
