@@ -32,7 +32,7 @@ static int choice(lua_State *L, const char *key, const char *const *names) {
 static void read_tensor(lua_State *L, gen *g, gen_tensor *t) {
     static const char *const dtype_names[] = {"fp32", "fp16", "bf16", "int32", NULL};
     static const char *const directions[] = {"in", "out", "inout", NULL};
-    static const char *const inits[] = {"normal", "uniform", "index", "offsets", NULL};
+    static const char *const inits[] = {"normal", "uniform", "index", "offsets", "distinct", NULL};
     *t = (gen_tensor){
         .name = gen_get_text(L, g, "name"),
         .dtype = (gen_dtype)choice(L, "dtype", dtype_names),

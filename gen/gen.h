@@ -88,6 +88,7 @@ typedef enum gen_init_kind {
     GEN_INIT_UNIFORM, /* a <= x < b */
     GEN_INIT_INDEX,   /* integers 0 <= x < a */
     GEN_INIT_OFFSETS, /* from 0, each step a random integer 0..a, some of them 0 (cu_seqlens) */
+    GEN_INIT_DISTINCT, /* integers 0 <= x < a in scattered order, the first a of them all different */
 } gen_init_kind;
 
 typedef struct gen_tensor {

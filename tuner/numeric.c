@@ -86,6 +86,20 @@ static double random_normal(uint64_t seed, uint64_t stream, uint64_t index) {
     return ((double)sum - 2 * 65535.0) * (1.7320508075688772 / 65536.0);
 }
 
+/* Element `index` of the numbers below `count`, each once: a step that shares no factor with count. */
+static double scattered(uint64_t count, uint64_t index) {
+    if (count < 2) return 0;
+    uint64_t step = count * 5 / 8;
+    for (uint64_t a = 0, b = 0; a != 1; step++) {
+        a = step + 1, b = count;
+        while (b) {
+            uint64_t rest = a % b;
+            a = b, b = rest;
+        }
+    }
+    return (double)(index % count * step % count);
+}
+
 static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, bool longest,
                    int64_t element, double previous) {
     uint64_t index = (uint64_t)element;
@@ -95,6 +109,7 @@ static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, bool lon
         return t->init_a + (t->init_b - t->init_a) * tuner_random_unit(seed, stream, index);
     case GEN_INIT_INDEX:
         return (double)(int64_t)(t->init_a * tuner_random_unit(seed, stream, index));
+    case GEN_INIT_DISTINCT: return scattered((uint64_t)t->init_a, index);
     case GEN_INIT_OFFSETS: break;
     }
     if (element == 0) return 0;

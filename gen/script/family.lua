@@ -142,7 +142,7 @@ end
 
 local dtypes = { fp32 = true, fp16 = true, bf16 = true, int32 = true }
 local directions = { ["in"] = true, out = true, inout = true }
-local init_kinds = { normal = 2, uniform = 2, index = 1, offsets = 1 }
+local init_kinds = { normal = 2, uniform = 2, index = 1, offsets = 1, distinct = 1 }
 
 function G.check_init(init, label, what)
   local count = init_kinds[init[1]]

@@ -1,4 +1,5 @@
 /* gemm: out = act(x * w^T + bias) + residual.   x [m, k], w [n, k], out [m, n]
+ * act=swiglu: out and residual [m, n/2], out[i][j] = silu(s[i][2j]) * s[i][2j+1] + residual[i][j], s = x * w^T + bias.
  * Pitches are in elements. residual may be out itself. bias and residual may be NULL. */
 struct gemm_args {
     void *workspace;

@@ -16,6 +16,8 @@ return {
     { m = 3, n = 16, k = 1030, note = "few rows, long k: more than one step on the CPU" },
     { m = 5, n = 257, k = 40, note = "aligned rows, partial last chunk of k after padding to steps" },
     { m = 130, n = 150, k = 200 },
+    { m = 17, n = 38, k = 53, pad = 1, note = "the same for pairs of columns (swiglu)" },
+    { m = 70, n = 134, k = 40, alias = { out = "residual" }, note = "pairs, past a tile" },
     { m = 0, n = 8, k = 8, note = "nothing to do" },
     { m = 8, n = 8, k = 16, init = { x = { "uniform", 0, 0 } }, note = "zeros: act(bias) + residual remains" },
     { m = 8, n = 48, k = 16, init = { bias = { "normal", 0, 40 } }, note = "the ends of the activations" },
@@ -29,6 +31,8 @@ return {
     "gemm m=20 n=64 k=24 dtype=fp16 out=fp16 act=softplus",
     "gemm m=20 n=24 k=64 dtype=fp16 out=fp32",
     "gemm m=20 n=24 k=64 dtype=fp32 out=bf16",
+    "gemm m=20 n=70 k=40 dtype=bf16 out=bf16 act=swiglu",
+    "gemm m=20 n=70 k=40 dtype=fp32 out=fp32 act=swiglu",
   },
   model = {
     -- Mamba 130m, a prefill of 512
@@ -49,6 +53,7 @@ return {
     "gemm m=1338 n=3840 k=1280 dtype=bf16 out=bf16",
     "gemm m=1338 n=5120 k=1280 dtype=bf16 out=bf16 act=quick_gelu",
     "gemm m=1338 n=17920 k=1536 dtype=bf16 out=bf16",
+    "gemm m=1338 n=17920 k=1536 dtype=bf16 out=bf16 act=swiglu",
     "gemm m=1338 n=1536 k=8960 dtype=bf16 out=bf16",
   },
 }

@@ -6,6 +6,9 @@ local function mma_cost(k)
            issue = k .. "*(0.00075*bm*bn + 0.015*(bm + bn))" }
 end
 
+-- swiglu makes one column of out of two rows of w.
+local columns = "(act == 'swiglu' and n // 2 or n)"
+
 return {
   name = "gemm",
   fields = {
@@ -14,18 +17,19 @@ return {
     { "k", "extent" },
     { "dtype", "spec", { "fp32", "bf16", "fp16" } },  -- of x and w
     { "out", "spec", { "fp32", "bf16", "fp16" } },    -- of out and residual
-    { "act", "spec", { "none", "silu", "gelu", "quick_gelu", "softplus" }, default = "none" },
+    { "act", "spec", { "none", "silu", "gelu", "quick_gelu", "softplus", "swiglu" }, default = "none" },
   },
+  domain = { "act ~= 'swiglu' or n % 2 == 0" },
   tensors = {
     { "x", "in", dtype = "dtype", shape = { "m", "k" }, pitch = "x_pitch", init = { "normal", 0, 1 } },
     { "w", "in", dtype = "dtype", shape = { "n", "k" }, pitch = "w_pitch", init = { "normal", 0, 0.05 } },
     { "bias", "in", dtype = "fp32", shape = { "1", "n" }, optional = true, init = { "normal", 0, 1 } },
-    { "residual", "in", dtype = "out", shape = { "m", "n" }, pitch = "residual_pitch", optional = true,
+    { "residual", "in", dtype = "out", shape = { "m", columns }, pitch = "residual_pitch", optional = true,
       init = { "normal", 0, 1 } },
-    { "out", "out", dtype = "out", shape = { "m", "n" }, pitch = "out_pitch" },
+    { "out", "out", dtype = "out", shape = { "m", columns }, pitch = "out_pitch" },
   },
-  lanes = "m * n",
-  work = { flops = "2*m*n*k", bytes = "bytes(dtype)*(m*k + n*k) + 2*bytes(out)*m*n + 4*n" },
+  lanes = "m * " .. columns,
+  work = { flops = "2*m*n*k", bytes = "bytes(dtype)*(m*k + n*k) + 2*bytes(out)*m*" .. columns .. " + 4*n" },
   -- fp32: one running sum of k terms is off by about 2.4e-8 * sqrt(k / 2) of its size (a rounding error is 2.4e-8 of the
   -- value on average): 1.6e-6 at k = 9000. tf32 would be off by 3e-4.
   tolerance = {
@@ -90,7 +94,8 @@ return {
           block = { "32 * warps_m * warps_n", "1", "1" },
           shared = "max(stages * (bm + bn) * bk * 2, warps_m * (bn + 8 * warps_n) * 64)",
           cost = mma_cost("ceil_div(k, splits)") },
-        { entry = "gemm_combine", grid = { "m", "ceil_div(n, 256)", "1" }, block = { "256", "1", "1" }, shared = "0",
+        { entry = "gemm_combine", grid = { "m", "ceil_div(n, act == 'swiglu' and 512 or 256)", "1" },
+          block = { "256", "1", "1" }, shared = "0",
           cost = { latency = "1000 + 30*splits", issue = "40 + 20*splits" } },
       } },
 

@@ -14,10 +14,23 @@ static double activation(int64_t act, double x) {
     }
 }
 
-void gemm_ref(const struct gemm_ref *p, int64_t lane) {
-    int64_t row = lane / p->n, col = lane % p->n;
+/* The product of one row of x with one row of w, and the bias. */
+static double product(const struct gemm_ref *p, int64_t row, int64_t col) {
     const double *x = p->x + row * p->k, *w = p->w + col * p->k;
     double sum = p->bias ? p->bias[col] : 0;
     for (int64_t i = 0; i < p->k; i++) sum += x[i] * w[i];
-    p->out[lane] = activation(p->act, sum) + (p->residual ? p->residual[lane] : 0);
+    return sum;
+}
+
+void gemm_ref(const struct gemm_ref *p, int64_t lane) {
+    int64_t pairs = p->act == GEMM_ACT_SWIGLU, columns = pairs ? p->n / 2 : p->n;
+    int64_t row = lane / columns, col = lane % columns;
+    double y;
+    if (pairs) {
+        double gate = product(p, row, 2 * col), up = product(p, row, 2 * col + 1);
+        y = gate / (1 + exp(-gate)) * up;
+    } else {
+        y = activation(p->act, product(p, row, col));
+    }
+    p->out[lane] = y + (p->residual ? p->residual[lane] : 0);
 }

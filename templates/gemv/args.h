@@ -1,4 +1,5 @@
 /* gemv: out = act(w * x + bias) + residual for one vector.   x [k], w [n, k], out [n]
+ * act=swiglu: out and residual [n/2], out[j] = silu(s[2j]) * s[2j+1] + residual[j], s = w * x + bias.
  * w_pitch is in elements. residual may be out itself. bias and residual may be NULL. */
 struct gemv_args {
     void *workspace;

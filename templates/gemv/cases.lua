@@ -13,6 +13,8 @@ return {
     { n = 80, k = 1536 },
     { n = 3, k = 8960, note = "few rows, long k" },
     { n = 1031, k = 40 },
+    { n = 38, k = 53, note = "pairs of rows (swiglu), none aligned" },
+    { n = 130, k = 257, alias = { out = "residual" } },
     { n = 0, k = 8, note = "nothing to do" },
     { n = 24, k = 64, init = { x = { "uniform", 0, 0 } }, note = "zeros: act(bias) + residual remains" },
     { n = 48, k = 16, init = { bias = { "normal", 0, 40 } }, note = "the ends of the activations" },
@@ -26,6 +28,8 @@ return {
     "gemv n=64 k=24 dtype=fp16 out=fp16 act=softplus",
     "gemv n=64 k=24 dtype=fp16 out=fp32",
     "gemv n=24 k=64 dtype=fp32 out=bf16",
+    "gemv n=70 k=40 dtype=bf16 out=bf16 act=swiglu",
+    "gemv n=70 k=40 dtype=fp32 out=fp32 act=swiglu",
   },
   model = {
     -- Mamba 130m: in_proj, x_proj, dt_proj, out_proj, head
@@ -46,6 +50,7 @@ return {
     "gemv n=2560 k=5120 dtype=bf16 out=bf16",
     -- Qwen2-VL 2B: gate and up, down, qkv, head
     "gemv n=17920 k=1536 dtype=bf16 out=bf16",
+    "gemv n=17920 k=1536 dtype=bf16 out=bf16 act=swiglu",
     "gemv n=1536 k=8960 dtype=bf16 out=bf16",
     "gemv n=2048 k=1536 dtype=bf16 out=bf16",
     "gemv n=151936 k=1536 dtype=bf16 out=fp32",

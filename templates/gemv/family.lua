@@ -1,4 +1,8 @@
 -- Product of a matrix with one vector, with a fused end: out = act(w * x + bias) + residual (README.md).
+-- swiglu makes one column of out of two rows of w.
+local columns = "(act == 'swiglu' and n // 2 or n)"
+local pairs_whole = "act ~= 'swiglu' or rows >= 2"
+
 return {
   name = "gemv",
   fields = {
@@ -6,17 +10,18 @@ return {
     { "k", "extent" },
     { "dtype", "spec", { "fp32", "bf16", "fp16" } },  -- of x and w
     { "out", "spec", { "fp32", "bf16", "fp16" } },    -- of out and residual
-    { "act", "spec", { "none", "silu", "gelu", "quick_gelu", "softplus" }, default = "none" },
+    { "act", "spec", { "none", "silu", "gelu", "quick_gelu", "softplus", "swiglu" }, default = "none" },
   },
+  domain = { "act ~= 'swiglu' or n % 2 == 0" },
   tensors = {
     { "x", "in", dtype = "dtype", shape = { "1", "k" }, init = { "normal", 0, 1 } },
     { "w", "in", dtype = "dtype", shape = { "n", "k" }, pitch = "w_pitch", init = { "normal", 0, 0.05 } },
     { "bias", "in", dtype = "fp32", shape = { "1", "n" }, optional = true, init = { "normal", 0, 1 } },
-    { "residual", "in", dtype = "out", shape = { "1", "n" }, optional = true, init = { "normal", 0, 1 } },
-    { "out", "out", dtype = "out", shape = { "1", "n" } },
+    { "residual", "in", dtype = "out", shape = { "1", columns }, optional = true, init = { "normal", 0, 1 } },
+    { "out", "out", dtype = "out", shape = { "1", columns } },
   },
-  lanes = "n",
-  work = { flops = "2*n*k", bytes = "bytes(dtype)*(k + n*k) + 2*bytes(out)*n + 4*n" },
+  lanes = columns,
+  work = { flops = "2*n*k", bytes = "bytes(dtype)*(k + n*k) + 2*bytes(out)*" .. columns .. " + 4*n" },
   -- As gemm's; sums are spread over lanes here, so rounding is far below the bound.
   tolerance = {
     fp32 = { rtol = 1e-4, atol = 1e-5, norm = 4e-6 },
@@ -29,13 +34,13 @@ return {
     { name = "warp_rows", file = "1_warp_rows.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 64, 128, 256 } }, { "lanes", { 8, 16, 32 } }, { "rows", { 1, 2, 4 } }, { "unroll", { 1, 2, 4 } } },
       default = { threads = 128, lanes = 32, rows = 2, unroll = 2 },
-      constraints = { "rows * unroll >= 2 and rows * unroll <= 8" },
+      constraints = { "rows * unroll >= 2 and rows * unroll <= 8", pairs_whole },
       workspace = "0",
       launches = { { entry = "gemv_warp_rows", grid = { "ceil_div(n, threads // lanes * rows)", "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
     { name = "split_k", file = "2_split_k.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 64, 128, 256 } }, { "rows", { 1, 2, 4 } }, { "unroll", { 1, 2, 4 } } },
-      constraints = { "rows * unroll <= 8" },
+      constraints = { "rows * unroll <= 8", pairs_whole },
       workspace = "0",
       launches = { { entry = "gemv_split_k", grid = { "ceil_div(n, rows)", "1", "1" }, block = { "threads", "1", "1" },
                      shared = "0" } } },

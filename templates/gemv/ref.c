@@ -14,9 +14,21 @@ static double activation(int64_t act, double x) {
     }
 }
 
-void gemv_ref(const struct gemv_ref *p, int64_t lane) {
-    const double *w = p->w + lane * p->k;
-    double sum = p->bias ? p->bias[lane] : 0;
+/* The product of x with one row of w, and the bias. */
+static double product(const struct gemv_ref *p, int64_t row) {
+    const double *w = p->w + row * p->k;
+    double sum = p->bias ? p->bias[row] : 0;
     for (int64_t i = 0; i < p->k; i++) sum += p->x[i] * w[i];
-    p->out[lane] = activation(p->act, sum) + (p->residual ? p->residual[lane] : 0);
+    return sum;
+}
+
+void gemv_ref(const struct gemv_ref *p, int64_t lane) {
+    double y;
+    if (p->act == GEMV_ACT_SWIGLU) {
+        double gate = product(p, 2 * lane), up = product(p, 2 * lane + 1);
+        y = gate / (1 + exp(-gate)) * up;
+    } else {
+        y = activation(p->act, product(p, lane));
+    }
+    p->out[lane] = y + (p->residual ? p->residual[lane] : 0);
 }

@@ -331,6 +331,27 @@ static void drawn_numbers_have_their_moments(void **state) {
     for (int i = 0; i < COUNT; i++) assert_int_equal(offsets[i], 4 * i);
 }
 
+static void distinct_numbers_are_a_permutation(void **state) {
+    (void)state;
+    enum { MOST = 300 };
+    for (int count = 1; count <= MOST; count++) {
+        int32_t numbers[MOST];
+        bool seen[MOST] = {false};
+        gen_tensor t = {.dtype = GEN_INT32,
+                        .rows = 1,
+                        .cols = count,
+                        .pitch = count,
+                        .init = GEN_INIT_DISTINCT,
+                        .init_a = count};
+        tuner_fill_tensor(&t, 1, 0, false, numbers);
+        for (int i = 0; i < count; i++) {
+            assert_in_range(numbers[i], 0, count - 1);
+            assert_false(seen[numbers[i]]);
+            seen[numbers[i]] = true;
+        }
+    }
+}
+
 static int open_templates(void **state) {
     (void)state;
     static const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
@@ -357,6 +378,7 @@ int main(void) {
         cmocka_unit_test(args_point_into_the_slab),
         cmocka_unit_test(storage_formats_round_to_nearest_even),
         cmocka_unit_test(drawn_numbers_have_their_moments),
+        cmocka_unit_test(distinct_numbers_are_a_permutation),
     };
     return cmocka_run_group_tests(tests, open_templates, close_templates);
 }
