@@ -176,7 +176,12 @@ static ts_status take_vocab(const loading *l, json_t *vocab) {
     const char *text;
     json_t *value;
     json_object_foreach(vocab, text, value) {
-        set_text(l->out, id_of(value), text, strlen(text), false);
+        int32_t id = id_of(value);
+        if (l->out->tokens[id].bytes > 0)
+            return ts_fail(l->err, TS_STATUS_CORRUPT,
+                           "%s: model.vocab: id %d of \"%s\" is another token's, too", l->path, id,
+                           text);
+        set_text(l->out, id, text, strlen(text), false);
     }
     for (uint32_t byte = 0; byte < 256; byte++) {
         char symbol[5] = "";
