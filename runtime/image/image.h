@@ -9,6 +9,7 @@
 #define RUNTIME_IMAGE_IMAGE_H
 
 #include "../../db/base.h"
+#include "../vision/grid.h"
 #include "../pool.h"
 
 /* ---- decoding: decode.c ---- */
@@ -61,11 +62,6 @@ typedef struct rt_processor {
     double mean[3], std[3];
     bool do_resize, do_rescale, do_normalize;
 } rt_processor;
-
-/* Size of what comes out, in patches: t temporal slices of h x w. */
-typedef struct rt_grid {
-    int32_t t, h, w;
-} rt_grid;
 
 /* The defaults of the published class: 14, 2, 2, 3136 to 1,003,520 pixels. */
 rt_processor rt_processor_defaults(void);
