@@ -105,6 +105,7 @@ typedef struct ts_model_info {
     int32_t vocab, hidden, layers;
     size_t weight_bytes; /* on the device */
     size_t step_bytes;   /* that a decode step must move: weights read, state read and written */
+    int32_t context;     /* most tokens of a sequence; 0: any number */
 } ts_model_info;
 
 TS_API ts_model_info ts_model_describe(const ts_model *model);
@@ -160,6 +161,9 @@ typedef struct ts_session_options {
     bool all_logits; /* prefill may hand out logits of every position; default false */
     /* Every id, generated ones too, is looked up here; NULL (default): the model's own table. */
     const ts_embeds *embeds;
+    /* Most tokens of the sequence, for a model with a cache of keys and values, which takes memory by
+     * it; 0 (default): 4096, or the model's own most if that is less. No effect on Mamba. */
+    int32_t context;
 } ts_session_options;
 
 TS_API ts_session_options ts_session_defaults(void);
@@ -193,6 +197,21 @@ TS_API ts_status ts_session_prefill(ts_session *session, const int32_t *ids, siz
 /* The same with vectors [count, hidden] in place of the embeddings of ids. */
 TS_API ts_status ts_session_prefill_vectors(ts_session *session, const float *vectors, size_t count,
                                             float *logits, ts_err *err);
+/* An image (t = 1) or a video as the vision tower reads it: a grid of patches, and their pixels as
+ * rows [t * h * w, 3 * frames * patch * patch], the patches of a merge block together. Borrowed. */
+typedef struct ts_medium {
+    int32_t t, h, w;
+    bool video;
+    const float *rows;
+} ts_medium;
+
+/* The same as ts_session_prefill for ids with placeholders, as many as the media have tokens, in the
+ * order of `media`. INVALID_ARGUMENT: which medium does not fit; the state is then as before.
+ * UNSUPPORTED: a model of text. Takes device memory while it looks at the media; OUT_OF_MEMORY says
+ * how much. */
+TS_API ts_status ts_session_prefill_media(ts_session *session, const int32_t *ids, size_t count,
+                                          const ts_medium *media, size_t media_count, float *logits,
+                                          ts_err *err);
 /* Consumes one id by the decode path. No allocation. */
 TS_API ts_status ts_session_step(ts_session *session, int32_t id, ts_err *err);
 /* Chooses the id that follows; sampler NULL is greedy. The id is consumed by whatever comes next

@@ -14,7 +14,7 @@
 #include "../copy_speed.h"
 #include "infer.h"
 
-enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15 };
+enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15, MOST_CONTEXT = 8192 };
 
 static const int32_t made_up_lengths[] = {512, 2048};
 static const double WARM_S = 0.3; /* a GPU's clocks have settled by then */
@@ -196,6 +196,9 @@ static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     ts_session_options options = ts_session_defaults();
     ts_sampler_options sampling = infer_sampling(b->in->options, b->in->model);
     options.embeds = b->in->embeds;
+    /* Room for the longest prompt and all runs of decoding. */
+    options.context = ts_model_describe(b->in->model).context;
+    if (options.context > MOST_CONTEXT) options.context = MOST_CONTEXT;
     TS_TRY(ts_sampler_create(&sampling, ts_model_describe(b->in->model).vocab, &b->sampler, err));
     TS_TRY(ts_session_create(b->in->model, &options, &b->session, err));
     print_load(b);

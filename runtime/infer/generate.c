@@ -26,6 +26,7 @@ typedef struct generation {
     ts_sampler *sampler;
     ts_text_stream stream;
     ts_buf text; /* --json: what the present token completes */
+    size_t limit; /* most tokens of prompt and output together; 0: no limit */
     size_t prompt_tokens, new_tokens;
     double begin, first, end; /* prompt begun, first token there, last token there; seconds */
     const char *finish;       /* "stop", "length", "cancelled" */
@@ -66,13 +67,16 @@ static void emit(generation *g, int32_t id) {
 }
 
 static bool context_is_full(const generation *g) {
-    size_t limit = (size_t)g->in->options->context;
-    return limit > 0 && g->prompt_tokens + g->new_tokens >= limit;
+    return g->limit > 0 && g->prompt_tokens + g->new_tokens >= g->limit;
+}
+
+static size_t most_new_tokens(const infer_options *o) {
+    return o->new_tokens < 0 ? DEFAULT_NEW_TOKENS : (size_t)o->new_tokens;
 }
 
 static ts_status loop(generation *g, ts_err *err) {
-    int32_t wanted = g->in->options->new_tokens, id;
-    size_t most = wanted < 0 ? DEFAULT_NEW_TOKENS : (size_t)wanted;
+    int32_t id;
+    size_t most = most_new_tokens(g->in->options);
     g->finish = "length";
     while (g->new_tokens < most && !context_is_full(g)) {
         if (interrupted) {
@@ -98,10 +102,6 @@ static ts_status feed(generation *g, const infer_prompt *prompt, ts_err *err) {
     infer_logits logits = {0};
     g->begin = infer_now();
     g->prompt_tokens = prompt->count;
-    if (g->in->options->context > 0 && prompt->count > (size_t)g->in->options->context) {
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the prompt has %zu tokens, -c allows %d",
-                       prompt->count, g->in->options->context);
-    }
     if (!path) return infer_prompt_feed(prompt, g->session, NULL, err);
     if (!infer_logits_make(prompt->count, (size_t)ts_model_describe(g->in->model).vocab, &logits)) {
         return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "logits of %zu positions", prompt->count);
@@ -110,6 +110,21 @@ static ts_status feed(generation *g, const infer_prompt *prompt, ts_err *err) {
     if (status == TS_STATUS_OK) status = ts_file_write(path, logits.file, logits.bytes, err);
     free(logits.file);
     return status;
+}
+
+/* The cache of a session takes memory by its context: as much as prompt and answer can need. */
+static ts_status choose_context(generation *g, size_t prompt_tokens, int32_t *context,
+                                ts_err *err) {
+    const infer_options *o = g->in->options;
+    int32_t most = ts_model_describe(g->in->model).context;
+    g->limit = (size_t)(o->context > 0 && (most == 0 || o->context < most) ? o->context : most);
+    if (g->limit > 0 && prompt_tokens > g->limit) {
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the prompt has %zu tokens, %s %zu",
+                       prompt_tokens, o->context > 0 ? "-c allows" : "the model takes", g->limit);
+    }
+    size_t wanted = prompt_tokens + most_new_tokens(o);
+    *context = most == 0 ? 0 : (int32_t)(wanted < g->limit ? wanted : g->limit);
+    return TS_STATUS_OK;
 }
 
 static double rate(size_t count, double seconds) {
@@ -159,7 +174,8 @@ int infer_generate(infer *in) {
     session.embeds = in->embeds;
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
-    if (ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &g.sampler, &err) !=
+    if (choose_context(&g, prompt.count, &session.context, &err) != TS_STATUS_OK ||
+        ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &g.sampler, &err) !=
             TS_STATUS_OK ||
         ts_session_create(in->model, &session, &g.session, &err) != TS_STATUS_OK ||
         feed(&g, &prompt, &err) != TS_STATUS_OK || loop(&g, &err) != TS_STATUS_OK) {

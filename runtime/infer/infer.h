@@ -4,7 +4,7 @@
 #define RUNTIME_INFER_INFER_H
 
 #include "../tunesmith.h"
-#include "options.h"
+#include "media.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DEVICE = 3 };
 
@@ -18,11 +18,12 @@ typedef struct infer {
     double load_s;
 } infer;
 
-/* The prompt: ids or vectors. */
+/* The prompt: ids, with media for their placeholders, or vectors. */
 typedef struct infer_prompt {
     int32_t *ids;   /* free(); NULL for vectors */
     float *vectors; /* free(); [count, hidden] */
     size_t count;
+    infer_media media;
 } infer_prompt;
 
 /* Seconds of a clock that only moves forward. */

@@ -9,6 +9,8 @@
 
 #include "../../db/base.h"
 #include "../model/embeds.h"
+#include "../model/engine.h"
+#include "../text/chat.h"
 #include "infer.h"
 
 double infer_now(void) {
@@ -30,14 +32,26 @@ static void log_line(void *context, const char *message) {
 
 /* ---- prompt ---- */
 
-static bool prompt_from_text(infer *in, const char *text, size_t bytes, infer_prompt *out,
-                             ts_err *err) {
-    int32_t *ids = NULL;
-    if (ts_tokenizer_encode(in->tokenizer, text, bytes, true, &ids, &out->count, err) !=
-        TS_STATUS_OK)
-        return false;
-    out->ids = ids;
-    return true;
+/* A model of text continues the text; one that was made for chats is asked. */
+static ts_status prompt_from_text(infer *in, const char *text, size_t bytes, infer_prompt *out,
+                                  ts_err *err) {
+    const infer_options *o = in->options;
+    const rt_media_ids *names = rt_model_media_ids(in->model);
+    if (!names) {
+        if (o->images.count + o->videos.count > 0)
+            return ts_fail(err, TS_STATUS_UNSUPPORTED, "a model of type %s sees no images",
+                           ts_model_describe(in->model).model_type);
+        return ts_tokenizer_encode(in->tokenizer, text, bytes, true, &out->ids, &out->count, err);
+    }
+    TS_TRY(infer_media_open(o, &out->media, err));
+    rt_chat_form form = {0};
+    rt_chat_options options = {.system = o->system};
+    TS_TRY(rt_chat_load(o->model_dir, &form, err));
+    if (form.warning) fprintf(stderr, "infer: %s\n", form.warning);
+    ts_status status = rt_chat_ask(&form, in->tokenizer, names, &out->media.grids, text, bytes,
+                                   &options, &out->ids, &out->count, err);
+    rt_chat_free(&form);
+    return status;
 }
 
 /* --embeds: vectors in place of the prompt, or a table for every id. */
@@ -69,10 +83,13 @@ bool infer_prompt_make(infer *in, infer_prompt *out, int *status) {
         *status = EXIT_USAGE;
         return false;
     }
-    if (good && o->prompt) good = prompt_from_text(in, o->prompt, strlen(o->prompt), out, &err);
+    if (good && o->prompt) {
+        good = prompt_from_text(in, o->prompt, strlen(o->prompt), out, &err) == TS_STATUS_OK;
+    }
     if (good && o->prompt_file) {
         good = ts_file_read(o->prompt_file, &text, &err) == TS_STATUS_OK &&
-               prompt_from_text(in, text.data ? text.data : "", text.bytes, out, &err);
+               prompt_from_text(in, text.data ? text.data : "", text.bytes, out, &err) ==
+                   TS_STATUS_OK;
     }
     ts_buf_free(&text);
     if (!good) *status = infer_fail(&err);
@@ -90,6 +107,7 @@ bool infer_prompt_make(infer *in, infer_prompt *out, int *status) {
 void infer_prompt_free(infer_prompt *prompt) {
     free(prompt->ids);
     free(prompt->vectors);
+    infer_media_close(&prompt->media);
     *prompt = (infer_prompt){0};
 }
 
@@ -97,7 +115,8 @@ ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, flo
                             ts_err *err) {
     return prompt->vectors
                ? ts_session_prefill_vectors(session, prompt->vectors, prompt->count, logits, err)
-               : ts_session_prefill(session, prompt->ids, prompt->count, logits, err);
+               : ts_session_prefill_media(session, prompt->ids, prompt->count,
+                                          prompt->media.items, prompt->media.count, logits, err);
 }
 
 /* ---- opening ---- */

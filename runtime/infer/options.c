@@ -51,7 +51,9 @@ static const option_row table[] = {
      "load, prefill and decode speed, and how near decoding is to the memory's"},
     {"random-weights", 0, FLAG, AT(random_weights), NULL,
      "make weights up from --seed: -m needs only a config.json, or is one"},
-    {"image", 0, LIST, AT(images), "FILE", "an image (PNG, JPEG, WebP); may be repeated"},
+    {"system", 0, TEXT, AT(system), "TEXT", "system message of a chat (the model directory's)"},
+    {"image", 0, LIST, AT(images), "FILE", "an image of the prompt (PNG, JPEG, WebP); may be repeated"},
+    {"video", 0, LIST, AT(videos), "DIR", "a video as a folder of frames; may be repeated"},
     {"image-min-pixels", 0, COUNT, AT(image_min_pixels), "N",
      "enlarge an image to at least N pixels (the model directory's)"},
     {"image-max-pixels", 0, COUNT, AT(image_max_pixels), "N",
@@ -164,8 +166,9 @@ static bool check(const infer_options *o) {
         message = "--tokenize needs -p TEXT or -f FILE";
     } else if (o->pixels && o->images.count == 0) {
         message = "--pixels needs --image FILE";
-    } else if (o->images.count > 0 && !o->pixels) {
-        message = "--image goes with --pixels FILE";
+    } else if (o->images.count + o->videos.count > 0 && !o->pixels && !o->prompt &&
+               !o->prompt_file) {
+        message = "--image and --video go with a prompt: -p TEXT or -f FILE";
     } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
         message = "--perplexity takes no prompt, --embeds or --logits";
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds &&
@@ -211,7 +214,10 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
     return good;
 }
 
-void infer_options_free(infer_options *options) { free(options->images.items); }
+void infer_options_free(infer_options *options) {
+    free(options->images.items);
+    free(options->videos.items);
+}
 
 void infer_options_help(void) {
     printf(

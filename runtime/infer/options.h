@@ -15,7 +15,8 @@ typedef struct infer_options {
     const char *prompt, *prompt_file, *tokens; /* at most one is set */
     const char *device, *database;
     const char *embeds, *logits, *perplexity, *detokenize, *pixels;
-    infer_list images;
+    const char *system; /* NULL: the model directory's */
+    infer_list images, videos;
     int32_t image_min_pixels, image_max_pixels; /* 0: the model directory's */
     int32_t new_tokens;                         /* -1: not given */
     int32_t context; /* most tokens of prompt and output together; 0: no limit */

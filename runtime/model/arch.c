@@ -7,7 +7,7 @@
 
 #include "../model.h"
 
-static const rt_arch *const archs[] = {&rt_mamba};
+static const rt_arch *const archs[] = {&rt_mamba, &rt_qwen2vl};
 
 /* Models that are easily taken for a supported one. */
 static const struct {
@@ -16,6 +16,8 @@ static const struct {
     {"mamba2", "Mamba 2 has another recurrence than Mamba 1"},
     {"falcon_mamba", "Falcon-Mamba adds norms inside the mixer of Mamba 1"},
     {"jamba", "Jamba mixes Mamba with attention and experts"},
+    {"qwen2_5_vl", "Qwen2.5-VL has window attention and other norms in its vision tower"},
+    {"qwen3_vl", "Qwen3-VL has another vision tower and interleaved positions"},
 };
 
 static bool names_class(const rt_config *config, const char *class_name) {
@@ -54,7 +56,7 @@ ts_status rt_arch_find(const rt_config *config, const rt_arch **out, ts_err *err
             "%s: this is the original Mamba layout; take the repository whose name ends in -hf",
             config->path);
     }
-    return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported (mamba is)",
+    return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: model_type %s is not supported (mamba and qwen2_vl are)",
                    config->path, type ? type : "(missing)");
 }
 

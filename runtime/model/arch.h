@@ -9,6 +9,7 @@
 #ifndef RUNTIME_MODEL_ARCH_H
 #define RUNTIME_MODEL_ARCH_H
 
+#include "../vision/mrope.h"
 #include "config.h"
 #include "run.h"
 #include "uses.h"
@@ -16,7 +17,26 @@
 
 typedef struct rt_arch_shape {
     int32_t vocab, hidden, layers;
+    int32_t positions; /* most tokens of a sequence (max_position_embeddings); 0: any number */
 } rt_arch_shape;
+
+typedef struct rt_session_size {
+    int32_t chunk;   /* most rows of a pass */
+    int32_t context; /* most tokens of the sequence; 0 where the architecture has no bound */
+} rt_session_size;
+
+typedef struct rt_session_memory {
+    rt_layout kept;  /* carries from token to token, zeroed at the start of a sequence */
+    rt_layout cache; /* carries too, but nothing is read that was not written */
+    rt_layout work;  /* scratch of a pass, and constants of the session */
+} rt_session_memory;
+
+/* Images or a video as preprocessed: rows [t * h * w, row_floats]. Borrowed. */
+typedef struct rt_seen {
+    rt_grid grid;
+    bool video;
+    const float *rows;
+} rt_seen;
 
 typedef struct rt_arch {
     const char *model_type; /* of config.json */
@@ -36,10 +56,20 @@ typedef struct rt_arch {
     /* Bytes of weights that a decode step leaves alone; NULL: none. */
     size_t (*idle_bytes)(const void *self);
 
-    /* `kept` holds what carries from token to token and is zeroed at the start of a sequence;
-     * `work` is scratch for passes of up to `chunk` rows. */
-    void (*place_state)(const void *self, int32_t chunk, rt_layout *kept, rt_layout *work,
+    void (*place_state)(const void *self, const rt_session_size *size, rt_session_memory *memory,
                         void *state);
+    /* Once a session, when its memory is there: uploads constants. NULL: none. */
+    ts_status (*start)(const void *self, rt_run *run, void *state, ts_err *err);
+    /* Before a pass: its `rows` tokens go to cache slots `first`, first + 1, ..., and stand at
+     * positions [3] of `pitch`. NULL where layers do not ask. */
+    ts_status (*advance)(const void *self, rt_run *run, void *state, int32_t first,
+                         const int32_t *positions, size_t pitch, int32_t rows, ts_err *err);
+    /* Media of a prompt; both NULL for a model of text. */
+    const rt_media_ids *(*media_ids)(const void *self);
+    /* Vectors [tokens, hidden] of media in their order, rows padded as the residual stream's, in a
+     * device allocation that the caller frees. */
+    ts_status (*see)(const void *self, rt_run *run, const rt_seen *media, size_t count,
+                     float **vectors, ts_err *err);
     /* r[i] = embedding of ids[i]. */
     ts_status (*embed)(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows,
                        ts_err *err);
@@ -54,7 +84,7 @@ typedef struct rt_arch {
                         ts_err *err);
 } rt_arch;
 
-extern const rt_arch rt_mamba;
+extern const rt_arch rt_mamba, rt_qwen2vl;
 
 /* The architecture that config.json names. UNSUPPORTED lists what there is. */
 ts_status rt_arch_find(const rt_config *config, const rt_arch **out, ts_err *err);

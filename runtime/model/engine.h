@@ -43,6 +43,8 @@ struct ts_model {
 ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, ts_model **out,
                            ts_err *err);
 
+/* What the model calls media in a prompt; NULL: it takes text only. Borrowed. */
+const rt_media_ids *rt_model_media_ids(const ts_model *model);
 /* Bytes that a session carries from token to token. */
 size_t rt_session_kept_bytes(const ts_model *model);
 /* Bytes that a session of the model takes. */

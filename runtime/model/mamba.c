@@ -8,16 +8,10 @@
  */
 #include "mamba.h"
 
-#include "../../templates/argmax/args.h"
 #include "../../templates/causal_conv1d/args.h"
-#include "../../templates/embedding/args.h"
-#include "../../templates/gemm/args.h"
-#include "../../templates/gemv/args.h"
-#include "../../templates/norm/args.h"
 #include "../../templates/selective_scan/args.h"
 #include "../../templates/selective_scan_step/args.h"
-
-static rt_phase phase_of(int32_t rows) { return rows == 1 ? RT_DECODE : RT_PREFILL; }
+#include "stages.h"
 
 static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase, void *args,
                         size_t bytes, ts_err *err) {
@@ -29,34 +23,15 @@ static const void *column_of(const mamba *m, const void *matrix, int64_t column)
     return (const char *)matrix + (size_t)column * rt_dtype_bytes(m->dtype);
 }
 
-/* out = x * w^T + bias + residual over g->m rows, by gemm or for one row by gemv. */
 static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g,
                          ts_err *err) {
-    g->w_pitch = rt_pitch(g->k, rt_dtype_bytes(m->dtype));
-    if (g->m > 1) return launch(m, run, op, RT_PREFILL, g, sizeof *g, err);
-    struct gemv_args v = {.x = g->x,
-                          .w = g->w,
-                          .bias = g->bias,
-                          .residual = g->residual,
-                          .out = g->out,
-                          .w_pitch = g->w_pitch,
-                          .n = g->n,
-                          .k = g->k};
-    return launch(m, run, op, RT_DECODE, &v, sizeof v, err);
+    return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
 static ts_status normalize(const mamba *m, rt_run *run, const float *weight, const float *r,
                            void *out, int64_t out_pitch, int32_t rows, ts_err *err) {
-    struct norm_args a = {
-        .x = (void *)(uintptr_t)r, /* written only by the variant that adds, which this is not */
-        .weight = weight,
-        .out = out,
-        .x_pitch = rt_pitch(m->d, sizeof(float)),
-        .out_pitch = out_pitch,
-        .m = rows,
-        .d = m->d,
-        .eps = m->eps};
-    return launch(m, run, MAMBA_NORM, phase_of(rows), &a, sizeof a, err);
+    rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
+    return rt_stage_norm(run, m->groups[MAMBA_NORM], &norm, r, out, out_pitch, rows, err);
 }
 
 static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
@@ -73,7 +48,7 @@ static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, con
                                    .b = 1,
                                    .l = rows,
                                    .d = m->E};
-    TS_TRY(launch(m, run, MAMBA_CONV, phase_of(rows), &a, sizeof a, err));
+    TS_TRY(launch(m, run, MAMBA_CONV, rt_phase_of(rows), &a, sizeof a, err));
     return step ? TS_STATUS_OK : rt_run_copy(run, state, st->conv_next, st->conv_bytes, err);
 }
 
@@ -191,15 +166,8 @@ static ts_status layers(const void *self, rt_run *run, void *state, float *r, in
 static ts_status embed(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows,
                        ts_err *err) {
     const mamba *m = self;
-    struct embedding_args a = {.ids = ids,
-                               .table = m->top.embedding,
-                               .out = r,
-                               .table_pitch = rt_pitch(m->d, rt_dtype_bytes(m->dtype)),
-                               .out_pitch = rt_pitch(m->d, sizeof(float)),
-                               .t = rows,
-                               .v = m->V,
-                               .d = m->d};
-    return launch(m, run, MAMBA_EMBED, phase_of(rows), &a, sizeof a, err);
+    return rt_stage_embed(run, m->groups[MAMBA_EMBED], m->dtype, m->top.embedding, m->V, m->d, ids,
+                          r, rows, err);
 }
 
 static ts_status head(const void *self, rt_run *run, void *state, const float *r, int32_t rows,
@@ -222,9 +190,7 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
 static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *id,
                         ts_err *err) {
     const mamba *m = self;
-    struct argmax_args a = {
-        .x = logits, .out = id, .x_pitch = rt_pitch(m->V, sizeof(float)), .m = 1, .v = m->V};
-    return launch(m, run, MAMBA_ARGMAX, RT_DECODE, &a, sizeof a, err);
+    return rt_stage_argmax(run, m->groups[MAMBA_ARGMAX], logits, m->V, id, err);
 }
 
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
@@ -245,11 +211,12 @@ static char *take_layers(const mamba *m, rt_layout *layout, size_t bytes, size_t
     return rt_layout_take(layout, (size_t)m->L * *stride);
 }
 
-static void place_state(const void *self, int32_t chunk, rt_layout *kept, rt_layout *work,
+static void place_state(const void *self, const rt_session_size *size, rt_session_memory *memory,
                         void *state) {
     const mamba *m = self;
     mamba_state *st = state;
-    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)chunk;
+    rt_layout *kept = &memory->kept, *work = &memory->work;
+    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)size->chunk;
     st->d_pitch = rt_pitch(m->d, element);
     st->E_pitch = rt_pitch(m->E, element);
     st->xz_pitch = rt_pitch(2 * (int64_t)m->E, element);

@@ -96,7 +96,7 @@ ts_status mamba_configure(void *self, const rt_config *config, rt_arch_shape *sh
     m->layers = calloc((size_t)m->L, sizeof *m->layers);
     if (!m->layers)
         return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %d layers", config->path, m->L);
-    *shape = (rt_arch_shape){m->V, m->d, m->L};
+    *shape = (rt_arch_shape){.vocab = m->V, .hidden = m->d, .layers = m->L};
     return TS_STATUS_OK;
 }
 

@@ -12,29 +12,29 @@
 #define TOP(member) offsetof(mamba_top, member)
 
 static const rt_weight layer_table[] = {
-    {"norm.weight", NULL, "d", RT_FLOATS, NULL, LAYER(norm), RT_INIT_ONES, NULL},
-    {"mixer.in_proj.weight", NULL, "2E d", RT_MATRIX, NULL, LAYER(in_proj), RT_INIT_UNIFORM, NULL},
-    {"mixer.in_proj.bias", NULL, "2E", RT_FLOATS, "use_bias", LAYER(in_bias), RT_INIT_UNIFORM, "d"},
+    {"norm.weight", NULL, "d", RT_FLOATS, NULL, LAYER(norm), RT_INIT_ONES, .fan = NULL},
+    {"mixer.in_proj.weight", NULL, "2E d", RT_MATRIX, NULL, LAYER(in_proj), RT_INIT_UNIFORM, .fan = NULL},
+    {"mixer.in_proj.bias", NULL, "2E", RT_FLOATS, "use_bias", LAYER(in_bias), RT_INIT_UNIFORM, .fan = "d"},
     {"mixer.conv1d.weight", NULL, "E 1 K", RT_FLOATS, NULL, LAYER(conv_weight), RT_INIT_UNIFORM,
-     NULL},
+     .fan = NULL},
     {"mixer.conv1d.bias", NULL, "E", RT_FLOATS, "use_conv_bias", LAYER(conv_bias), RT_INIT_UNIFORM,
-     "K"},
-    {"mixer.x_proj.weight", NULL, "P E", RT_MATRIX, NULL, LAYER(x_proj), RT_INIT_UNIFORM, NULL},
-    {"mixer.dt_proj.weight", NULL, "E R", RT_MATRIX, NULL, LAYER(dt_proj), RT_INIT_UNIFORM, NULL},
-    {"mixer.dt_proj.bias", NULL, "E", RT_FLOATS, NULL, LAYER(dt_bias), RT_INIT_TIME_STEP, NULL},
-    {"mixer.A_log", NULL, "E N", RT_FLOATS_DECAY, NULL, LAYER(A), RT_INIT_STATES, NULL},
-    {"mixer.D", NULL, "E", RT_FLOATS, NULL, LAYER(D), RT_INIT_ONES, NULL},
+     .fan = "K"},
+    {"mixer.x_proj.weight", NULL, "P E", RT_MATRIX, NULL, LAYER(x_proj), RT_INIT_UNIFORM, .fan = NULL},
+    {"mixer.dt_proj.weight", NULL, "E R", RT_MATRIX, NULL, LAYER(dt_proj), RT_INIT_UNIFORM, .fan = NULL},
+    {"mixer.dt_proj.bias", NULL, "E", RT_FLOATS, NULL, LAYER(dt_bias), RT_INIT_TIME_STEP, .fan = NULL},
+    {"mixer.A_log", NULL, "E N", RT_FLOATS_DECAY, NULL, LAYER(A), RT_INIT_STATES, .fan = NULL},
+    {"mixer.D", NULL, "E", RT_FLOATS, NULL, LAYER(D), RT_INIT_ONES, .fan = NULL},
     {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, LAYER(out_proj), RT_INIT_UNIFORM,
-     "E L"},
+     .fan = "E L"},
     {"mixer.out_proj.bias", NULL, "d", RT_FLOATS, "use_bias", LAYER(out_bias), RT_INIT_UNIFORM,
-     "E L"},
+     .fan = "E L"},
 };
 
 static const rt_weight top_table[] = {
     {"backbone.embeddings.weight", "backbone.embedding.weight", "V d", RT_MATRIX, NULL,
-     TOP(embedding), RT_INIT_UNIFORM, NULL},
-    {"backbone.norm_f.weight", NULL, "d", RT_FLOATS, NULL, TOP(norm), RT_INIT_ONES, NULL},
-    {"lm_head.weight", NULL, "V d", RT_MATRIX, "untied", TOP(head), RT_INIT_UNIFORM, NULL},
+     TOP(embedding), RT_INIT_UNIFORM, .fan = NULL},
+    {"backbone.norm_f.weight", NULL, "d", RT_FLOATS, NULL, TOP(norm), RT_INIT_ONES, .fan = NULL},
+    {"lm_head.weight", NULL, "V d", RT_MATRIX, "untied", TOP(head), RT_INIT_UNIFORM, .fan = NULL},
 };
 
 enum {
@@ -50,29 +50,13 @@ void mamba_place_weights(void *self, rt_layout *layout) {
     }
 }
 
-/* A tied model may store its head all the same, but then as a copy of the embedding: anything else
- * means that the config does not describe the file. */
-static ts_status check_tied_head(const rt_upload *upload, ts_err *err) {
-    const rt_tensor *head = rt_tensors_find(upload->tensors, "lm_head.weight");
-    if (!head) return TS_STATUS_OK;
-    const rt_tensor *table = rt_tensors_find(upload->tensors, top_table[0].name);
-    if (!table) table = rt_tensors_find(upload->tensors, top_table[0].other_name);
-    if (!table || head->bytes != table->bytes ||
-        memcmp(head->data, table->data, head->bytes) != 0) {
-        return ts_fail(
-            err, TS_STATUS_INVALID_ARGUMENT,
-            "%s: tensor lm_head.weight differs from the embedding, but tie_word_embeddings of config.json is "
-            "not false",
-            head->file);
-    }
-    upload->used[head - rt_tensors_at(upload->tensors, 0)] = true;
-    return TS_STATUS_OK;
-}
-
 ts_status mamba_load_weights(const void *self, rt_upload *upload, ts_err *err) {
     const mamba *m = self;
     upload->dims = m->dims;
-    if (m->tied && upload->tensors) TS_TRY(check_tied_head(upload, err));
+    if (m->tied && upload->tensors) {
+        TS_TRY(rt_weights_check_tied(upload, "lm_head.weight", top_table[0].name,
+                                     top_table[0].other_name, err));
+    }
     TS_TRY(rt_weights_load(top_table, TOP_WEIGHTS, "", &m->top, upload, err));
     for (int32_t i = 0; i < m->L; i++) {
         char prefix[40];

@@ -19,7 +19,12 @@ ts_model_info ts_model_describe(const ts_model *model) {
         .layers = model->shape.layers,
         .weight_bytes = model->memory_bytes,
         .step_bytes = model->step_bytes,
+        .context = model->shape.positions,
     };
+}
+
+const rt_media_ids *rt_model_media_ids(const ts_model *model) {
+    return model->arch->media_ids ? model->arch->media_ids(model->self) : NULL;
 }
 
 bool ts_model_is_end(const ts_model *model, int32_t id) {

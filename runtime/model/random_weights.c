@@ -75,7 +75,7 @@ ts_status rt_weight_make_up(const rt_weight *weight, const char *prefix, void *p
     int rank = rt_dims_shape(upload->dims, weight->shape, shape, RT_TENSOR_RANK);
     rt_form form = rt_form_of(weight, rank, shape, upload->dtype);
     /* Rows' padding is filled like the rest: kernels do not look at it. */
-    size_t count = (size_t)(form.rows * form.pitch), columns = (size_t)shape[rank - 1];
+    size_t count = (size_t)(form.rows * form.pitch) * (weight->mate ? 2 : 1), columns = (size_t)shape[rank - 1];
     size_t block = count < BLOCK ? count : BLOCK, element = rt_dtype_bytes(form.dtype);
     if (weight->init == RT_INIT_STATES) block -= block % columns; /* copies keep the columns */
     uint64_t seed = seed_of(upload->seed, prefix, weight->name);

@@ -25,15 +25,16 @@ static ts_status emit(const rt_use *use, rt_phase phase, const rt_dim *dims, con
 
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
                            rt_problem_each each, void *context, ts_err *err) {
-    static const int32_t rows[] = {RT_ROWS_SHORT, RT_ROWS_CHUNK};
+    static const int32_t usual[] = {RT_ROWS_SHORT, RT_ROWS_CHUNK};
     const char *name = ts_dtype_name(dtype);
     for (size_t i = 0; i < count; i++) {
         if (uses[i].phase[RT_DECODE].family) {
             TS_TRY(emit(&uses[i], RT_DECODE, dims, name, 1, each, context, err));
         }
         if (!uses[i].phase[RT_PREFILL].family) continue;
+        const int32_t *rows = uses[i].rows[0] ? uses[i].rows : usual;
         bool fixed = strstr(uses[i].phase[RT_PREFILL].extents, "{m}") == NULL;
-        for (size_t r = 0; r < (fixed ? 1 : sizeof rows / sizeof *rows); r++) {
+        for (size_t r = 0; r < (fixed ? 1 : sizeof usual / sizeof *usual); r++) {
             TS_TRY(emit(&uses[i], RT_PREFILL, dims, name, rows[r], each, context, err));
         }
     }

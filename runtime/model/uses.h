@@ -17,6 +17,7 @@ typedef struct rt_use {
     struct {
         const char *family, *extents;
     } phase[RT_PHASES]; /* family NULL: not in this phase */
+    int32_t rows[2];    /* {m} of the prefill phase; zeros: RT_ROWS_SHORT and RT_ROWS_CHUNK */
 } rt_use;
 
 /* Rows that kernels are tuned for: a short prompt and a full chunk. */

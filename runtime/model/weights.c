@@ -27,10 +27,12 @@ void rt_weights_place(const rt_weight *table, size_t count, const rt_dim *dims, 
                       void *block, rt_layout *layout) {
     for (size_t i = 0; i < count; i++) {
         const void *place = NULL;
+        if (table[i].at) continue; /* in the room of another row of the table */
         if (!is_absent(&table[i], dims)) {
             int64_t shape[RT_TENSOR_RANK];
             int rank = rt_dims_shape(dims, table[i].shape, shape, RT_TENSOR_RANK);
             assert(rank > 0);
+            if (table[i].whole) shape[0] = rt_dims_value(dims, table[i].whole);
             rt_form f = rt_form_of(&table[i], rank, shape, dtype);
             place = rt_layout_take(layout, (size_t)(f.rows * f.pitch) * rt_dtype_bytes(f.dtype));
         }
@@ -48,33 +50,42 @@ static bool has_nan(const float *values, size_t count) {
     return found;
 }
 
-/* Converts rows `first`..`first + rows` of the tensor to `out`, padding with zeros. A NaN would make
- * every logit NaN long after anybody could say where it came from, so it is looked for here, where
- * each value passes as a float anyway; false if there is one. */
-static bool convert_rows(const rt_tensor *tensor, ts_dtype stored, const rt_form *f,
-                         rt_weight_kind kind, int64_t first, int64_t rows, float *row,
-                         unsigned char *out) {
+/* The tensors that one row of the table names. */
+typedef struct sources {
+    const rt_tensor *tensors[2]; /* the tensor and its mate, or NULL */
+    ts_dtype stored[2];
+    int count;
+} sources;
+
+/* Converts rows `first`..`first + rows` of the sources to `out`, rows of several in turn, padding
+ * with zeros. A NaN would make every logit NaN long after anybody could say where it came from, so
+ * it is looked for here, where each value passes as a float anyway; the tensor that has one, or
+ * NULL. */
+static const rt_tensor *convert_rows(const sources *from, const rt_form *f, rt_weight_kind kind,
+                                     int64_t first, int64_t rows, float *row, unsigned char *out) {
     size_t columns = (size_t)f->columns, bytes = rt_dtype_bytes(f->dtype);
-    const unsigned char *source = tensor->data;
-    memset(out, 0, (size_t)(rows * f->pitch) * bytes);
+    memset(out, 0, (size_t)(from->count * rows * f->pitch) * bytes);
     for (int64_t r = 0; r < rows; r++) {
-        rt_to_fp32(stored, source + (size_t)(first + r) * columns * rt_dtype_bytes(stored), columns,
-                   row);
-        if (has_nan(row, columns)) return false;
-        if (kind == RT_FLOATS_DECAY) rt_weight_decay(row, columns);
-        rt_from_fp32(f->dtype, row, columns, out + (size_t)(r * f->pitch) * bytes);
+        for (int i = 0; i < from->count; i++) {
+            const unsigned char *source = from->tensors[i]->data;
+            size_t skipped = (size_t)(first + r) * columns * rt_dtype_bytes(from->stored[i]);
+            rt_to_fp32(from->stored[i], source + skipped, columns, row);
+            if (has_nan(row, columns)) return from->tensors[i];
+            if (kind == RT_FLOATS_DECAY) rt_weight_decay(row, columns);
+            rt_from_fp32(f->dtype, row, columns,
+                         out + (size_t)((r * from->count + i) * f->pitch) * bytes);
+        }
     }
-    return true;
+    return NULL;
 }
 
-static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight, void *place,
-                               const rt_upload *upload, ts_err *err) {
+static ts_status upload_tensors(const sources *from, const rt_weight *weight, void *place,
+                                const rt_upload *upload, ts_err *err) {
+    const rt_tensor *tensor = from->tensors[0], *bad;
     rt_form f = rt_form_of(weight, tensor->rank, tensor->shape, upload->dtype);
-    size_t row_bytes = (size_t)f.pitch * rt_dtype_bytes(f.dtype);
+    size_t row_bytes = (size_t)from->count * (size_t)f.pitch * rt_dtype_bytes(f.dtype);
     int64_t block = row_bytes < BLOCK_BYTES ? (int64_t)(BLOCK_BYTES / row_bytes) : 1;
     if (block > f.rows) block = f.rows;
-    ts_dtype stored = TS_DTYPE_FP32;
-    rt_tensor_dtype(tensor, &stored);
     float *row = malloc((size_t)f.columns * sizeof *row);
     unsigned char *rows = malloc((size_t)block * row_bytes);
     ts_status status = TS_STATUS_OK;
@@ -84,10 +95,10 @@ static ts_status upload_tensor(const rt_tensor *tensor, const rt_weight *weight,
     }
     for (int64_t first = 0; first < f.rows && status == TS_STATUS_OK; first += block) {
         int64_t count = f.rows - first < block ? f.rows - first : block;
-        if (!convert_rows(tensor, stored, &f, weight->kind, first, count, row, rows)) {
+        if ((bad = convert_rows(from, &f, weight->kind, first, count, row, rows))) {
             status = ts_fail(err, TS_STATUS_CORRUPT,
                              "%s: tensor %s holds NaN: the checkpoint is damaged, fetch it again",
-                             tensor->file, tensor->name);
+                             bad->file, bad->name);
             break;
         }
         status = upload->device->ops->upload(upload->device, NULL,
@@ -108,23 +119,48 @@ static const rt_tensor *find(const rt_tensors *tensors, const char *prefix, cons
     return tensor;
 }
 
-static ts_status load_one(const rt_weight *weight, const char *prefix, void *place,
-                          const rt_upload *upload, ts_err *err) {
-    if (!upload->tensors) return rt_weight_make_up(weight, prefix, place, upload, err);
-    const rt_tensor *tensor = find(upload->tensors, prefix, weight->name);
-    if (!tensor) tensor = find(upload->tensors, prefix, weight->other_name);
+/* Finds a tensor, checks its shape and adds it to the sources. */
+static ts_status add_source(const rt_weight *weight, const char *prefix, const char *name,
+                            const char *other_name, const rt_upload *upload, sources *out,
+                            ts_err *err) {
+    const rt_tensor *tensor = find(upload->tensors, prefix, name);
+    if (!tensor) tensor = find(upload->tensors, prefix, other_name);
     if (!tensor) {
         const char *file = rt_tensors_count(upload->tensors)
                                ? rt_tensors_at(upload->tensors, 0)->file
                                : "weights";
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%s: tensor %s%s is missing", file, prefix,
-                       weight->name);
+                       name);
     }
     int64_t shape[RT_TENSOR_RANK];
     int rank = rt_dims_shape(upload->dims, weight->shape, shape, RT_TENSOR_RANK);
     TS_TRY(rt_tensor_check(tensor, rank, shape, err));
     upload->used[tensor - rt_tensors_at(upload->tensors, 0)] = true;
-    return upload_tensor(tensor, weight, place, upload, err);
+    out->tensors[out->count] = tensor;
+    rt_tensor_dtype(tensor, &out->stored[out->count]);
+    out->count++;
+    return TS_STATUS_OK;
+}
+
+/* Where the tensor begins in the room that it shares. */
+static void *part_of(const rt_weight *weight, void *place, const rt_upload *upload) {
+    int64_t shape[RT_TENSOR_RANK];
+    if (!weight->at) return place;
+    int rank = rt_dims_shape(upload->dims, weight->shape, shape, RT_TENSOR_RANK);
+    rt_form f = rt_form_of(weight, rank, shape, upload->dtype);
+    int64_t row = weight->kind == RT_MATRIX ? f.pitch : 1;
+    size_t skipped = (size_t)(rt_dims_value(upload->dims, weight->at) * row);
+    return (char *)place + skipped * rt_dtype_bytes(f.dtype);
+}
+
+static ts_status load_one(const rt_weight *weight, const char *prefix, void *place,
+                          const rt_upload *upload, ts_err *err) {
+    sources from = {0};
+    place = part_of(weight, place, upload);
+    if (!upload->tensors) return rt_weight_make_up(weight, prefix, place, upload, err);
+    TS_TRY(add_source(weight, prefix, weight->name, weight->other_name, upload, &from, err));
+    if (weight->mate) TS_TRY(add_source(weight, prefix, weight->mate, NULL, upload, &from, err));
+    return upload_tensors(&from, weight, place, upload, err);
 }
 
 ts_status rt_weights_load(const rt_weight *table, size_t count, const char *prefix,
@@ -134,5 +170,23 @@ ts_status rt_weights_load(const rt_weight *table, size_t count, const char *pref
         memcpy(&place, (const char *)block + table[i].member, sizeof place);
         if (place) TS_TRY(load_one(&table[i], prefix, place, upload, err));
     }
+    return TS_STATUS_OK;
+}
+
+ts_status rt_weights_check_tied(const rt_upload *upload, const char *head, const char *embedding,
+                                const char *other_name, ts_err *err) {
+    const rt_tensor *copy = rt_tensors_find(upload->tensors, head);
+    if (!copy) return TS_STATUS_OK;
+    const rt_tensor *table = rt_tensors_find(upload->tensors, embedding);
+    if (!table && other_name) table = rt_tensors_find(upload->tensors, other_name);
+    if (!table || copy->bytes != table->bytes ||
+        memcmp(copy->data, table->data, copy->bytes) != 0) {
+        return ts_fail(
+            err, TS_STATUS_INVALID_ARGUMENT,
+            "%s: tensor %s differs from the embedding, but tie_word_embeddings of config.json is "
+            "not false",
+            copy->file, head);
+    }
+    upload->used[copy - rt_tensors_at(upload->tensors, 0)] = true;
     return TS_STATUS_OK;
 }

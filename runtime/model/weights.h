@@ -31,6 +31,11 @@ typedef struct rt_weight {
     size_t member;    /* offset of its pointer in the struct that the table describes */
     rt_weight_init init;
     const char *fan; /* dims whose product is the fan of RT_INIT_UNIFORM; NULL: the columns */
+    /* Tensors that are stored apart and multiplied by as one. `whole`: the dim that counts the rows
+     * of the one, NULL: the tensor's own; `at`: the dim that is this tensor's first row there, NULL:
+     * 0, which takes the room. `mate`: a second tensor of the same shape; row i of this one becomes
+     * row 2i, row i of the mate row 2i + 1. */
+    const char *whole, *at, *mate;
 } rt_weight;
 
 /* How a tensor lies on the device. Only matrices have rows; everything else is one dense run of
@@ -63,6 +68,12 @@ typedef struct rt_upload {
  * them. Errors name the tensor. */
 ts_status rt_weights_load(const rt_weight *table, size_t count, const char *prefix,
                           const void *block, const rt_upload *upload, ts_err *err);
+
+/* A model whose head is its embedding may store the head all the same, but then as a copy: anything
+ * else means that the config does not describe the file. Names of tensors; the embedding may have
+ * either of two. */
+ts_status rt_weights_check_tied(const rt_upload *upload, const char *head, const char *embedding,
+                                const char *other_name, ts_err *err);
 
 /* random_weights.c: fills one tensor with made-up values; `prefix` and `seed` say which. */
 ts_status rt_weight_make_up(const rt_weight *weight, const char *prefix, void *place,

@@ -152,7 +152,7 @@ static void check_upload(const layout *l, const rt_tensors *set) {
     enum { D = 2560 };
     static const rt_dim dims[] = {{"d", D}, {"E", 2 * D}, {NULL, 0}};
     static const rt_weight table[] = {
-        {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, 0, RT_INIT_UNIFORM, NULL}};
+        {"mixer.out_proj.weight", NULL, "d E", RT_MATRIX, NULL, 0, RT_INIT_UNIFORM, .fan = NULL}};
     int at = 0;
     while (l->tensors[at].offset < FOUR_GIB || !strstr(l->tensors[at].name, "out_proj")) at++;
     char prefix[64];

@@ -1,0 +1,319 @@
+/* The vision tower of Qwen2-VL: all media of a prompt in one pass, each image or frame attending to
+ * itself alone (varlen), q, k and v read in place from the fused rows.
+ *
+ *     x = patch rows      x = x + proj attention(rotate(qkv norm1(x)))      x = x + fc2 quick_gelu(fc1 norm2(x))
+ *     out = merge2 gelu(merge1 norm(x)), four patches a row
+ *
+ * Its memory is taken for the call only: a session decodes far longer than it looks.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../templates/rotary/args.h"
+#include "../../templates/sdpa/args.h"
+#include "dtype.h"
+#include "qwen2vl.h"
+#include "stages.h"
+
+static const double VISION_THETA = 10000;
+static const float VISION_EPS = 1e-6F;
+
+/* What a call needs on the device, and the sizes that it follows from. */
+typedef struct look {
+    int32_t P, tokens, frames, longest, table; /* table: positions with angles */
+    int64_t X_pitch, D_pitch, qkv_pitch, M_pitch, Y_pitch, x_pitch, out_pitch;
+    void *pixels;       /* [P, X]; then what attention gives, [P, D] */
+    float *x;           /* [P, D] residual */
+    void *u, *qkv, *h;  /* [P, D], [P, 3D], [P, M] or [tokens, Y] */
+    float *cos_sin;     /* [table, a/2, 2] */
+    int32_t *positions; /* [3, P]; axis 0 is not used */
+    int32_t *offsets;   /* [frames + 1] */
+    float *out;         /* [tokens, d], in an allocation of its own */
+    void *workspace;
+} look;
+
+static ts_status count(const qwen2vl *m, const rt_seen *media, size_t media_count, look *k,
+                       ts_err *err) {
+    int64_t patches = 0, frames = 0;
+    for (size_t i = 0; i < media_count; i++) {
+        rt_grid g = media[i].grid;
+        int32_t tokens;
+        TS_TRY(rt_grid_placeholders(g, m->S, &tokens, err));
+        patches += (int64_t)tokens * m->S * m->S;
+        frames += g.t;
+        if (patches > INT32_MAX / 4)
+            return ts_fail(err, TS_STATUS_UNSUPPORTED, "more than %d patches in one prompt",
+                           INT32_MAX / 4);
+        if (g.h * g.w > k->longest) k->longest = g.h * g.w;
+        if (g.h > k->table) k->table = g.h;
+        if (g.w > k->table) k->table = g.w;
+    }
+    size_t element = rt_dtype_bytes(m->dtype);
+    k->P = (int32_t)patches;
+    k->tokens = k->P / (m->S * m->S);
+    k->frames = (int32_t)frames;
+    k->X_pitch = rt_pitch(m->X, element);
+    k->D_pitch = rt_pitch(m->D, element);
+    k->qkv_pitch = rt_pitch(3 * (int64_t)m->D, element);
+    k->M_pitch = rt_pitch(m->M, element);
+    k->Y_pitch = rt_pitch(m->Y, element);
+    k->x_pitch = rt_pitch(m->D, sizeof(float));
+    k->out_pitch = rt_pitch(m->d, sizeof(float));
+    return TS_STATUS_OK;
+}
+
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static void place(const qwen2vl *m, look *k, size_t workspace_bytes, rt_layout *layout) {
+    size_t element = rt_dtype_bytes(m->dtype), P = (size_t)k->P, T = (size_t)k->tokens;
+    k->pixels = rt_layout_take(layout, P * (size_t)larger((size_t)k->X_pitch, (size_t)k->D_pitch) *
+                                           element);
+    k->x = rt_layout_take(layout, P * (size_t)k->x_pitch * sizeof(float));
+    k->u = rt_layout_take(layout, P * (size_t)k->D_pitch * element);
+    k->qkv = rt_layout_take(layout, P * (size_t)k->qkv_pitch * element);
+    k->h = rt_layout_take(layout,
+                          larger(P * (size_t)k->M_pitch, T * (size_t)k->Y_pitch) * element);
+    k->cos_sin = rt_layout_take(layout, (size_t)k->table * (size_t)m->a * sizeof(float));
+    k->positions = rt_layout_take(layout, 3 * P * sizeof(int32_t));
+    k->offsets = rt_layout_take(layout, ((size_t)k->frames + 1) * sizeof(int32_t));
+    k->workspace = workspace_bytes ? rt_layout_take(layout, workspace_bytes) : NULL;
+}
+
+/* ---- what the host makes ---- */
+
+static ts_status upload(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err) {
+    return run->device->ops->upload(run->device, run->stream, to, from, bytes, err);
+}
+
+/* Pixels in the model's dtype, a block of rows at a time. */
+static ts_status send_pixels(const qwen2vl *m, rt_run *run, const look *k, const rt_seen *media,
+                             size_t media_count, ts_err *err) {
+    enum { BLOCK = 256 };
+    size_t element = rt_dtype_bytes(m->dtype), row_bytes = (size_t)k->X_pitch * element,
+           X = (size_t)m->X;
+    unsigned char *block = calloc(BLOCK, row_bytes), *to = k->pixels;
+    if (!block) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "block of pixels");
+    ts_status status = TS_STATUS_OK;
+    for (size_t i = 0; i < media_count; i++) {
+        const rt_seen *s = &media[i];
+        size_t rows = (size_t)s->grid.t * (size_t)s->grid.h * (size_t)s->grid.w;
+        for (size_t first = 0; first < rows && status == TS_STATUS_OK; first += BLOCK) {
+            size_t n = rows - first < BLOCK ? rows - first : BLOCK;
+            for (size_t r = 0; r < n; r++)
+                rt_from_fp32(m->dtype, s->rows + (first + r) * X, X, block + r * row_bytes);
+            status = upload(run, to, block, n * row_bytes, err);
+            to += n * row_bytes;
+        }
+    }
+    free(block);
+    return status;
+}
+
+/* Row n holds the angles n * inv_j twice: once for the patch's row, once for its column. */
+static ts_status send_angles(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
+    size_t half = (size_t)m->a / 2, quarter = half / 2, rows = (size_t)k->table;
+    float *table = malloc(rows * half * 2 * sizeof *table);
+    if (!table) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "angles of %zu positions", rows);
+    for (size_t n = 0; n < rows; n++) {
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)n *
+                           pow(VISION_THETA, -(double)(i % quarter) / (double)quarter);
+            table[(n * half + i) * 2] = (float)cos(angle);
+            table[(n * half + i) * 2 + 1] = (float)sin(angle);
+        }
+    }
+    ts_status status = upload(run, k->cos_sin, table, rows * half * 2 * sizeof *table, err);
+    free(table);
+    return status;
+}
+
+/* Positions by axis, and where each frame begins. */
+static ts_status send_places(const qwen2vl *m, rt_run *run, const look *k, const rt_seen *media,
+                             size_t media_count, ts_err *err) {
+    size_t P = (size_t)k->P, at = 0, frame = 0;
+    int32_t *pairs = malloc(2 * P * sizeof *pairs), *axes = calloc(3 * P, sizeof *axes),
+            *offsets = malloc(((size_t)k->frames + 1) * sizeof *offsets);
+    ts_status status = pairs && axes && offsets
+                           ? TS_STATUS_OK
+                           : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "places of %zu patches", P);
+    for (size_t i = 0; i < media_count && status == TS_STATUS_OK; i++) {
+        rt_grid g = media[i].grid;
+        rt_vision_positions(g, m->S, pairs + 2 * at);
+        for (int32_t t = 0; t < g.t; t++, frame++)
+            offsets[frame] = (int32_t)at + t * g.h * g.w;
+        at += (size_t)g.t * (size_t)g.h * (size_t)g.w;
+    }
+    if (status == TS_STATUS_OK) {
+        offsets[frame] = k->P;
+        for (size_t i = 0; i < P; i++) {
+            axes[P + i] = pairs[2 * i];
+            axes[2 * P + i] = pairs[2 * i + 1];
+        }
+        status = upload(run, k->positions, axes, 3 * P * sizeof *axes, err);
+    }
+    if (status == TS_STATUS_OK)
+        status = upload(run, k->offsets, offsets, (frame + 1) * sizeof *offsets, err);
+    free(pairs);
+    free(axes);
+    free(offsets);
+    return status;
+}
+
+/* ---- the tower ---- */
+
+/* One product over the rows of x; with `residual` it is added to what lies there, fp32. */
+typedef struct product {
+    qwen2vl_op op;
+    const void *x, *w;
+    const float *bias;
+    void *out;
+    int64_t x_pitch, out_pitch;
+    int32_t m, n, k;
+    bool residual;
+} product;
+
+static ts_status multiply(const qwen2vl *m, rt_run *run, const product *p, ts_err *err) {
+    return rt_stage_project(run, m->groups[p->op], m->dtype,
+                            &(struct gemm_args){.x = p->x,
+                                                .w = p->w,
+                                                .bias = p->bias,
+                                                .residual = p->residual ? p->out : NULL,
+                                                .out = p->out,
+                                                .x_pitch = p->x_pitch,
+                                                .residual_pitch = p->residual ? p->out_pitch : 0,
+                                                .out_pitch = p->out_pitch,
+                                                .m = p->m,
+                                                .n = p->n,
+                                                .k = p->k},
+                            err);
+}
+
+static ts_status normalize(const qwen2vl *m, rt_run *run, const look *k, const float *weight,
+                           const float *bias, ts_err *err) {
+    rt_norm_stage norm = {.weight = weight, .bias = bias, .d = m->D, .eps = VISION_EPS};
+    return rt_stage_norm(run, m->groups[QWEN2VL_V_NORM], &norm, k->x, k->u, k->D_pitch, k->P, err);
+}
+
+static void *column_of(const qwen2vl *m, const look *k, int32_t column) {
+    return (char *)k->qkv + (size_t)column * rt_dtype_bytes(m->dtype);
+}
+
+static ts_status rotate(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
+    struct rotary_args a = {.q = k->qkv,
+                            .k = column_of(m, k, m->D),
+                            .cos_sin = k->cos_sin,
+                            .positions = k->positions,
+                            .q_out = k->qkv,
+                            .k_out = column_of(m, k, m->D),
+                            .q_pitch = k->qkv_pitch,
+                            .k_pitch = k->qkv_pitch,
+                            .positions_pitch = k->P,
+                            .q_out_pitch = k->qkv_pitch,
+                            .k_out_pitch = k->qkv_pitch,
+                            .m = k->P,
+                            .hq = m->A,
+                            .hkv = m->A,
+                            .p = k->table,
+                            .s1 = m->a / 4};
+    return rt_run_launch(run, m->groups[QWEN2VL_V_ROTARY][RT_PREFILL], &a, sizeof a, err);
+}
+
+static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
+    struct sdpa_args a = {.q = k->qkv,
+                          .k = column_of(m, k, m->D),
+                          .v = column_of(m, k, 2 * m->D),
+                          .cu_q = k->offsets,
+                          .cu_k = k->offsets,
+                          .out = k->pixels,
+                          .q_pitch = k->qkv_pitch,
+                          .k_pitch = k->qkv_pitch,
+                          .v_pitch = k->qkv_pitch,
+                          .out_pitch = k->D_pitch,
+                          .b = k->frames,
+                          .lq = k->longest,
+                          .lk = k->longest,
+                          .hq = m->A,
+                          .hkv = m->A,
+                          .scale = 1 / sqrtf((float)m->a)};
+    return rt_run_launch(run, m->groups[QWEN2VL_V_ATTENTION][RT_PREFILL], &a, sizeof a, err);
+}
+
+static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2vl_block *w,
+                       ts_err *err) {
+    product qkv = {QWEN2VL_V_QKV, k->u, w->qkv, w->qkv_bias, k->qkv, k->D_pitch, k->qkv_pitch,
+                   k->P,          3 * m->D, m->D, false};
+    product proj = {QWEN2VL_V_PROJ, k->pixels, w->proj, w->proj_bias, k->x, k->D_pitch, k->x_pitch,
+                    k->P,           m->D,      m->D,    true};
+    product fc1 = {QWEN2VL_V_FC1, k->u, w->fc1, w->fc1_bias, k->h, k->D_pitch, k->M_pitch,
+                   k->P,          m->M, m->D,   false};
+    product fc2 = {QWEN2VL_V_FC2, k->h, w->fc2, w->fc2_bias, k->x, k->M_pitch, k->x_pitch,
+                   k->P,          m->D, m->M,   true};
+    TS_TRY(normalize(m, run, k, w->norm1, w->norm1_bias, err));
+    TS_TRY(multiply(m, run, &qkv, err));
+    TS_TRY(rotate(m, run, k, err));
+    TS_TRY(attend(m, run, k, err));
+    TS_TRY(multiply(m, run, &proj, err));
+    TS_TRY(normalize(m, run, k, w->norm2, w->norm2_bias, err));
+    TS_TRY(multiply(m, run, &fc1, err));
+    return multiply(m, run, &fc2, err);
+}
+
+static ts_status tower(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
+    const qwen2vl_eyes *e = &m->eyes;
+    product patch = {QWEN2VL_PATCH, k->pixels, e->patch, NULL, k->x, k->X_pitch, k->x_pitch,
+                     k->P,          m->D,      m->X,     false};
+    /* The S * S rows of a merge block lie together, so one row of the product is just longer. */
+    product merge1 = {QWEN2VL_MERGE_1, k->u, e->merge1, e->merge1_bias, k->h,
+                      m->S * m->S * k->D_pitch, k->Y_pitch, k->tokens, m->Y, m->Y, false};
+    product merge2 = {QWEN2VL_MERGE_2, k->h, e->merge2, e->merge2_bias, k->out, k->Y_pitch,
+                      k->out_pitch, k->tokens, m->d, m->Y, false};
+    TS_TRY(multiply(m, run, &patch, err));
+    for (int32_t i = 0; i < m->B; i++) TS_TRY(block(m, run, k, &m->blocks[i], err));
+    TS_TRY(normalize(m, run, k, e->norm, e->norm_bias, err));
+    TS_TRY(multiply(m, run, &merge1, err));
+    return multiply(m, run, &merge2, err);
+}
+
+ts_status qwen2vl_see(const void *self, rt_run *run, const rt_seen *media, size_t media_count,
+                      float **vectors, ts_err *err) {
+    const qwen2vl *m = self;
+    ts_device *device = run->device;
+    look k = {0};
+    void *memory = NULL, *out = NULL;
+    ts_err reason = {0};
+    TS_TRY(count(m, media, media_count, &k, err));
+    rt_run trial = {.device = device, .measure = true};
+    rt_layout none = {0}, layout = {0};
+    place(m, &k, 0, &none);
+    TS_TRY(tower(m, &trial, &k, err));
+    place(m, &k, trial.workspace_bytes, &layout);
+    size_t out_bytes = (size_t)k.tokens * (size_t)k.out_pitch * sizeof(float);
+    ts_status status = device->ops->alloc(device, layout.bytes, &memory, &reason);
+    if (status == TS_STATUS_OK) status = device->ops->alloc(device, out_bytes, &out, &reason);
+    if (status != TS_STATUS_OK) {
+        ts_fail(err, status, "%d patches take %zu bytes to look at: %s; smaller images take less",
+                k.P, layout.bytes + out_bytes, reason.message);
+        goto done;
+    }
+    layout = (rt_layout){.base = (uintptr_t)memory};
+    place(m, &k, trial.workspace_bytes, &layout);
+    k.out = out;
+    rt_run real = {.device = device,
+                   .stream = run->stream,
+                   .workspace = k.workspace,
+                   .workspace_bytes = trial.workspace_bytes};
+    status = send_pixels(m, &real, &k, media, media_count, err);
+    if (status == TS_STATUS_OK) status = send_angles(m, &real, &k, err);
+    if (status == TS_STATUS_OK) status = send_places(m, &real, &k, media, media_count, err);
+    if (status == TS_STATUS_OK) status = tower(m, &real, &k, err);
+    if (status == TS_STATUS_OK) status = device->ops->sync(device, run->stream, err);
+done:
+    if (memory) device->ops->free(device, memory);
+    if (status == TS_STATUS_OK) {
+        *vectors = out;
+    } else if (out) {
+        device->ops->free(device, out);
+    }
+    return status;
+}

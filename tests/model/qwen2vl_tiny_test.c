@@ -1,0 +1,208 @@
+/* qwen2vl-tiny at fp32 against the reference: image features, logits, greedy ids of four prompts, and
+ * the ways of cutting a prompt against each other. */
+#include "mamba.h"
+
+#include "runtime/model/engine.h"
+#include "runtime/model/looks.h"
+
+#define QWEN_TINY "tests/fixtures/qwen2vl-tiny"
+
+static rt_tensors *expected;
+static ts_model *model;
+
+enum { VOCAB = 419, HIDDEN = 256, NEW = 16, MOST = 64, LAYERS = 3 };
+
+/* The fixture's bound; sums run in another order on a GPU. */
+static double bound(void) { return strcmp(test_device(), "cpu") == 0 ? 2e-4 : 1e-3; }
+
+/* A case of the fixture. */
+typedef struct prompt {
+    const char *name;
+    const int32_t *ids, *greedy;
+    size_t count;
+    const float *logits;
+    ts_medium media[2];
+    size_t media_count;
+    const float *features; /* NULL: the fixture has none of this case */
+    size_t feature_rows;
+} prompt;
+
+static const rt_tensor *find(const char *name, const char *what, bool needed) {
+    char text[64];
+    snprintf(text, sizeof text, "%s.%s", name, what);
+    const rt_tensor *tensor = rt_tensors_find(expected, text);
+    if (!tensor && needed) fail_msg("tensor %s is missing", text);
+    return tensor;
+}
+
+static prompt read_case(const char *name) {
+    const rt_tensor *ids = find(name, "input_ids", true);
+    prompt p = {.name = name, .ids = ids->data, .count = ids->count};
+    bool video = strcmp(name, "video") == 0;
+    p.logits = find(name, "logits", true)->data;
+    p.greedy = find(name, "greedy", true)->data;
+    const rt_tensor *features = find(name, "image_features", false),
+                    *grid = find(name, video ? "video_grid_thw" : "image_grid_thw", false);
+    if (features) p.features = features->data, p.feature_rows = (size_t)features->shape[0];
+    if (!grid) return p;
+    const float *rows = find(name, video ? "pixel_values_videos" : "pixel_values", true)->data;
+    const int32_t *thw = grid->data;
+    for (; p.media_count < (size_t)grid->shape[0]; p.media_count++, thw += 3) {
+        p.media[p.media_count] =
+            (ts_medium){.t = thw[0], .h = thw[1], .w = thw[2], .video = video, .rows = rows};
+        rows += (size_t)thw[0] * (size_t)thw[1] * (size_t)thw[2] * 1176;
+    }
+    return p;
+}
+
+static const char *const names[] = {"text", "image", "two_images", "video"};
+
+#define EACH_CASE(p)                                                              \
+    for (size_t case_ = 0; case_ < sizeof names / sizeof *names; case_++)         \
+        for (prompt p = read_case(names[case_]); p.name; p.name = NULL)
+
+static void feed(ts_session *session, const prompt *p, float *logits) {
+    OK(ts_session_reset(session, err));
+    OK(ts_session_prefill_media(session, p->ids, p->count, p->media, p->media_count, logits, err));
+}
+
+static void features_match(void **state) {
+    (void)state;
+    EACH_CASE(p) {
+        if (!p.features) continue;
+        rt_looks looks = {0};
+        rt_run run = {.device = model->engine->device};
+        float *device_rows = NULL, rows[32 * HIDDEN];
+        OK(rt_looks_make(p.media, p.media_count, &looks, err));
+        OK(model->arch->see(model->self, &run, looks.seen, p.media_count, &device_rows, err));
+        OK(run.device->ops->download(run.device, NULL, rows, device_rows,
+                                     p.feature_rows * HIDDEN * sizeof *rows, err));
+        check_close(p.name, rows, p.features, p.feature_rows * HIDDEN, bound());
+        run.device->ops->free(run.device, device_rows);
+        rt_looks_free(&looks);
+    }
+}
+
+static void logits_match(void **state) {
+    (void)state;
+    static float logits[MOST * VOCAB];
+    ts_session *session = session_make(model, 512, NULL);
+    EACH_CASE(p) {
+        feed(session, &p, logits);
+        check_close(p.name, logits, p.logits, p.count * VOCAB, bound());
+        assert_int_equal(ts_session_length(session), p.count);
+    }
+    ts_session_close(session);
+}
+
+static void greedy_matches(void **state) {
+    (void)state;
+    ts_session *session = session_make(model, 512, NULL);
+    EACH_CASE(p) {
+        feed(session, &p, NULL);
+        for (size_t i = 0; i < NEW; i++) {
+            int32_t id = -1;
+            OK(ts_session_next(session, NULL, &id, err));
+            if (id != p.greedy[p.count + i])
+                fail_msg("%s: new id %zu is %d, not %d", p.name, i, id, p.greedy[p.count + i]);
+        }
+    }
+    ts_session_close(session);
+}
+
+/* Chunks end inside images too. */
+static void every_chunk_size_matches(void **state) {
+    (void)state;
+    static float whole[MOST * VOCAB], parts[MOST * VOCAB];
+    ts_session *first = session_make(model, 512, NULL);
+    EACH_CASE(p) {
+        feed(first, &p, whole);
+        for (int32_t chunk = 1; chunk < 40; chunk += chunk < 6 ? 1 : 9) {
+            ts_session *session = session_make(model, chunk, NULL);
+            feed(session, &p, parts);
+            check_close(p.name, parts, whole, p.count * VOCAB, 2e-5);
+            ts_session_close(session);
+        }
+    }
+    ts_session_close(first);
+}
+
+/* The decode path over a text gives what the prefill path gives. */
+static void token_by_token_matches(void **state) {
+    (void)state;
+    prompt p = read_case("text");
+    ts_session *session = session_make(model, 512, NULL);
+    for (size_t i = 0; i < p.count; i++) {
+        const float *logits = NULL;
+        OK(ts_session_step(session, p.ids[i], err));
+        OK(ts_session_logits(session, &logits, err));
+        check_close("one token", logits, p.logits + i * VOCAB, VOCAB, bound());
+    }
+    ts_session_close(session);
+}
+
+static void expect_refused(ts_session *session, const prompt *p, size_t media_count,
+                           const char *words) {
+    ts_err err = {0};
+    ts_status status = ts_session_prefill_media(session, p->ids, p->count, p->media, media_count,
+                                                NULL, &err);
+    assert_int_equal(status, TS_STATUS_INVALID_ARGUMENT);
+    if (!strstr(err.message, words)) fail_msg("\"%s\" lacks \"%s\"", err.message, words);
+    assert_int_equal(ts_session_length(session), 0);
+}
+
+static void media_must_fit(void **state) {
+    (void)state;
+    ts_session *session = session_make(model, 512, NULL);
+    prompt image = read_case("image"), text = read_case("text"), two = read_case("two_images");
+    expect_refused(session, &image, 0, "image");
+    expect_refused(session, &two, 1, "image");
+    text.media[0] = image.media[0];
+    expect_refused(session, &text, 1, "image");
+    image.media[0].w += 2;
+    expect_refused(session, &image, 1, "image");
+    image.media[0].rows = NULL;
+    expect_refused(session, &image, 1, "no rows");
+    ts_session_close(session);
+}
+
+static void context_is_kept(void **state) {
+    (void)state;
+    prompt p = read_case("text");
+    ts_session_options options = ts_session_defaults();
+    ts_session *session = NULL;
+    ts_err reason = {0};
+    options.context = (int32_t)p.count;
+    OK(ts_session_create(model, &options, &session, err));
+    OK(ts_session_prefill(session, p.ids, p.count, NULL, err));
+    assert_int_equal(ts_session_step(session, 1, &reason), TS_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(reason.message, "context"));
+    assert_int_equal(ts_session_length(session), p.count);
+    ts_session_close(session);
+    options.context = 32769;
+    assert_int_equal(ts_session_create(model, &options, &session, &reason),
+                     TS_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(reason.message, "max_position_embeddings"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(features_match),           cmocka_unit_test(logits_match),
+        cmocka_unit_test(greedy_matches),           cmocka_unit_test(every_chunk_size_matches),
+        cmocka_unit_test(token_by_token_matches),   cmocka_unit_test(media_must_fit),
+        cmocka_unit_test(context_is_kept),
+    };
+    ts_err err = {0};
+    engine = engine_open();
+    if (!engine) return 1;
+    if (rt_tensors_open(QWEN_TINY "/expected.safetensors", &expected, &err) ||
+        ts_model_load(engine, QWEN_TINY, TS_DTYPE_FP32, &model, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    ts_model_close(model);
+    rt_tensors_close(expected);
+    ts_engine_close(engine);
+    return failed;
+}
