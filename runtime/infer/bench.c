@@ -12,11 +12,14 @@
 
 #include "../../db/base.h"
 #include "../copy_speed.h"
+#include "../image/image.h"
+#include "../model/engine.h"
 #include "infer.h"
 
 enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15, MOST_CONTEXT = 8192 };
 
 static const int32_t made_up_lengths[] = {512, 2048};
+static const int32_t made_up_sides[] = {448, 1008, 2016}; /* pixels */
 static const double WARM_S = 0.3; /* a GPU's clocks have settled by then */
 static const double ENOUGH_S = 5; /* no more runs of a figure after this */
 
@@ -154,6 +157,31 @@ static ts_status bench_decode(bench *b, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+/* The vision tower alone. */
+static ts_status run_vision(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err) {
+    double begin = infer_now();
+    TS_TRY(rt_session_see(b->session, prompt->media.items, prompt->media.count, err));
+    *seconds = infer_now() - begin;
+    return TS_STATUS_OK;
+}
+
+static ts_status bench_vision(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err) {
+    char text[160];
+    runs r;
+    const ts_medium *m = prompt->media.items;
+    int64_t patches = (int64_t)m->t * m->h * m->w;
+    TS_TRY(measure(b, run_vision, prompt, &r, err));
+    snprintf(text, sizeof text, "vision   %lld patches, %.2f ms", (long long)patches,
+             median(&r) * 1e3);
+    print_figure(b,
+                 json_pack("{s:s, s:I, s:f, s:i, s:f}", "figure", "vision", "patches",
+                           (json_int_t)patches, "vision_s", median(&r), "runs", r.count, "spread",
+                           spread(&r)),
+                 text);
+    *seconds = median(&r);
+    return TS_STATUS_OK;
+}
+
 /* ---- what is measured ---- */
 
 /* Ids spread over the vocabulary, the same every time. */
@@ -162,6 +190,41 @@ static ts_status invent_prompt(infer_prompt *out, int32_t length, int32_t vocab,
                           .count = (size_t)length};
     if (!out->ids) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "prompt");
     for (int32_t i = 0; i < length; i++) out->ids[i] = (int32_t)((int64_t)i * 7919 % vocab);
+    return TS_STATUS_OK;
+}
+
+/* An image of `side` x `side` made-up pixels, asked about with a few ids. */
+static ts_status invent_look(infer_prompt *out, const ts_model *model, int32_t side, ts_err *err) {
+    enum { WORDS = 32 };
+    const rt_media_ids *names = rt_model_media_ids(model);
+    rt_processor processor = rt_processor_defaults();
+    rt_grid grid = {1, side / processor.patch, side / processor.patch};
+    size_t tokens = rt_grid_tokens(&processor, grid);
+    TS_TRY(invent_prompt(out, (int32_t)tokens + 2 + WORDS, names->vision_start, err));
+    out->ids[0] = names->vision_start;
+    for (size_t i = 0; i < tokens; i++) out->ids[i + 1] = names->image;
+    out->ids[tokens + 1] = names->vision_end;
+    TS_TRY(infer_media_allocate(&out->media, 1, rt_processor_row_floats(&processor), err));
+    TS_TRY(infer_media_take_rows(&out->media, 0, grid, "made-up image", err));
+    size_t floats = rt_grid_rows(grid) * out->media.row_floats;
+    for (size_t i = 0; i < floats; i++)
+        out->media.rows[0][i] = (float)(i * 7919 % 8191) / 4096 - 1;
+    out->media.count = 1;
+    return TS_STATUS_OK;
+}
+
+static ts_status bench_looks(bench *b, ts_err *err) {
+    if (!rt_model_media_ids(b->in->model)) return TS_STATUS_OK;
+    double seconds = 0;
+    /* A larger image takes at least four times as long: where that is no use, it is left out. */
+    for (size_t i = 0; i < sizeof made_up_sides / sizeof *made_up_sides && seconds < 1; i++) {
+        infer_prompt prompt = {0};
+        ts_status status = invent_look(&prompt, b->in->model, made_up_sides[i], err);
+        if (status == TS_STATUS_OK) status = bench_vision(b, &prompt, &seconds, err);
+        if (status == TS_STATUS_OK) status = bench_prefill(b, &prompt, err);
+        infer_prompt_free(&prompt);
+        TS_TRY(status);
+    }
     return TS_STATUS_OK;
 }
 
@@ -179,8 +242,14 @@ static ts_status check_finite(bench *b, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+/* Made-up ids stay below those with a meaning of their own. */
+static int32_t plain_ids(const ts_model *model) {
+    const rt_media_ids *names = rt_model_media_ids(model);
+    return names ? names->vision_start : ts_model_describe(model).vocab;
+}
+
 static ts_status bench_prompts(bench *b, const infer_prompt *given, ts_err *err) {
-    int32_t vocab = ts_model_describe(b->in->model).vocab;
+    int32_t vocab = plain_ids(b->in->model);
     if (given->ids || given->vectors) return bench_prefill(b, given, err);
     for (size_t i = 0; i < sizeof made_up_lengths / sizeof *made_up_lengths; i++) {
         infer_prompt prompt;
@@ -202,6 +271,7 @@ static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     TS_TRY(ts_sampler_create(&sampling, ts_model_describe(b->in->model).vocab, &b->sampler, err));
     TS_TRY(ts_session_create(b->in->model, &options, &b->session, err));
     print_load(b);
+    if (!given->ids && !given->vectors) TS_TRY(bench_looks(b, err));
     TS_TRY(bench_prompts(b, given, err));
     TS_TRY(check_finite(b, err));
     TS_TRY(bench_decode(b, err));

@@ -20,13 +20,22 @@ static ts_status open_processor(const infer_options *o, rt_processor *out, ts_er
     return TS_STATUS_OK;
 }
 
-/* Room for the rows of item `index`. */
-static ts_status take_rows(infer_media *m, size_t index, rt_grid grid, const char *path,
-                           ts_err *err) {
+ts_status infer_media_allocate(infer_media *m, size_t count, size_t row_floats, ts_err *err) {
+    *m = (infer_media){.row_floats = row_floats};
+    m->items = calloc(count, sizeof *m->items);
+    m->grid_list = calloc(count, sizeof *m->grid_list);
+    m->rows = calloc(count, sizeof *m->rows);
+    return m->items && m->grid_list && m->rows
+               ? TS_STATUS_OK
+               : ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu media", count);
+}
+
+ts_status infer_media_take_rows(infer_media *m, size_t index, rt_grid grid, const char *name,
+                                ts_err *err) {
     size_t rows = rt_grid_rows(grid);
     m->rows[index] = malloc(rows * m->row_floats * sizeof(float));
     if (!m->rows[index])
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %zu rows of %zu floats", path, rows,
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %zu rows of %zu floats", name, rows,
                        m->row_floats);
     m->grid_list[index] = grid;
     m->items[index] = (ts_medium){
@@ -46,7 +55,7 @@ static ts_status add_image(infer_media *m, size_t index, const rt_processor *pro
     ts_err reason = {0};
     TS_TRY(rt_image_read(path, NULL, &image, err));
     ts_status status = rt_processor_grid(processor, image.width, image.height, 1, &grid, &reason);
-    if (status == TS_STATUS_OK) status = take_rows(m, index, grid, path, &reason);
+    if (status == TS_STATUS_OK) status = infer_media_take_rows(m, index, grid, path, &reason);
     if (status == TS_STATUS_OK)
         status = rt_processor_image(processor, grid, &image, pool, m->rows[index], &reason);
     rt_image_free(&image);
@@ -75,7 +84,7 @@ static ts_status add_video(infer_media *m, size_t index, const rt_processor *pro
     if (status == TS_STATUS_OK)
         status = rt_processor_grid(&p, frames[0].width, frames[0].height, (int32_t)count, &grid,
                                    &reason);
-    if (status == TS_STATUS_OK) status = take_rows(m, index, grid, path, &reason);
+    if (status == TS_STATUS_OK) status = infer_media_take_rows(m, index, grid, path, &reason);
     if (status == TS_STATUS_OK) {
         m->items[index].video = true;
         status = rt_processor_frames(&p, grid, frames, (int32_t)count, pool, m->rows[index],
@@ -94,12 +103,7 @@ ts_status infer_media_open(const infer_options *o, infer_media *m, ts_err *err) 
     *m = (infer_media){0};
     if (count == 0) return TS_STATUS_OK;
     TS_TRY(open_processor(o, &processor, err));
-    m->row_floats = rt_processor_row_floats(&processor);
-    m->items = calloc(count, sizeof *m->items);
-    m->grid_list = calloc(count, sizeof *m->grid_list);
-    m->rows = calloc(count, sizeof *m->rows);
-    if (!m->items || !m->grid_list || !m->rows)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu media", count);
+    TS_TRY(infer_media_allocate(m, count, rt_processor_row_floats(&processor), err));
     TS_TRY(rt_pool_create(o->threads, &pool, err));
     ts_status status = TS_STATUS_OK;
     for (; m->count < count && status == TS_STATUS_OK; m->count++) {

@@ -18,6 +18,10 @@ typedef struct infer_media {
  * preprocessor_config.json applies, with the limits of the command line in its place. Errors name
  * the file. Close in any case. */
 ts_status infer_media_open(const infer_options *options, infer_media *out, ts_err *err);
+/* Lists for `count` media, empty; then room for the rows of one of them, in `rows` and `items`. */
+ts_status infer_media_allocate(infer_media *media, size_t count, size_t row_floats, ts_err *err);
+ts_status infer_media_take_rows(infer_media *media, size_t index, rt_grid grid, const char *name,
+                                ts_err *err);
 void infer_media_close(infer_media *media);
 
 #endif

@@ -47,6 +47,9 @@ ts_status rt_model_prepare(ts_engine *engine, const char *dir, ts_dtype dtype, t
 const rt_media_ids *rt_model_media_ids(const ts_model *model);
 /* Bytes that a session carries from token to token. */
 size_t rt_session_kept_bytes(const ts_model *model);
+/* Runs the vision tower over media and drops what it sees: for timing. UNSUPPORTED: a model of
+ * text. */
+ts_status rt_session_see(ts_session *session, const ts_medium *media, size_t count, ts_err *err);
 /* Bytes that a session of the model takes. */
 ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
                              ts_err *err);

@@ -448,6 +448,25 @@ ts_status ts_session_prefill_vectors(ts_session *s, const float *vectors, size_t
     return prefill(s, &(source){.vectors = vectors}, &(rt_media){0}, count, logits, err);
 }
 
+static ts_status see(ts_session *s, const rt_looks *looks, size_t count, float **seen,
+                     ts_err *err) {
+    const rt_arch *arch = s->model->arch;
+    if (!arch->see)
+        return ts_fail(err, TS_STATUS_UNSUPPORTED, "a model of type %s sees no images",
+                       arch->model_type);
+    return arch->see(s->model->self, &s->run, looks->seen, count, seen, err);
+}
+
+ts_status rt_session_see(ts_session *s, const ts_medium *media, size_t count, ts_err *err) {
+    rt_looks looks = {0};
+    float *seen = NULL;
+    ts_status status = rt_looks_make(media, count, &looks, err);
+    if (status == TS_STATUS_OK) status = see(s, &looks, count, &seen, err);
+    if (seen) s->run.device->ops->free(s->run.device, seen);
+    rt_looks_free(&looks);
+    return status;
+}
+
 ts_status ts_session_prefill_media(ts_session *s, const int32_t *ids, size_t count,
                                    const ts_medium *media, size_t media_count, float *logits,
                                    ts_err *err) {
@@ -469,7 +488,7 @@ ts_status ts_session_prefill_media(ts_session *s, const int32_t *ids, size_t cou
     if (status == TS_STATUS_OK) status = check_room(s, count + s->has_pending, err);
     float *seen = NULL;
     if (status == TS_STATUS_OK)
-        status = arch->see(s->model->self, &s->run, looks.seen, media_count, &seen, err);
+        status = see(s, &looks, media_count, &seen, err);
     if (status == TS_STATUS_OK)
         status = prefill(s, &(source){.ids = ids, .seen = seen}, &looks.media, count, logits, err);
     if (seen) s->run.device->ops->free(s->run.device, seen);
