@@ -20,8 +20,8 @@ enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15, MOST_CONTEXT = 8192 };
 
 static const int32_t made_up_lengths[] = {512, 2048};
 static const int32_t made_up_sides[] = {448, 1008, 2016}; /* pixels */
-static const double WARM_S = 0.3; /* a GPU's clocks have settled by then */
-static const double ENOUGH_S = 5; /* no more runs of a figure after this */
+static const double WARM_S = 0.3;                         /* a GPU's clocks have settled by then */
+static const double ENOUGH_S = 5;                         /* no more runs of a figure after this */
 
 typedef struct bench {
     infer *in;
@@ -207,8 +207,7 @@ static ts_status invent_look(infer_prompt *out, const ts_model *model, int32_t s
     TS_TRY(infer_media_allocate(&out->media, 1, rt_processor_row_floats(&processor), err));
     TS_TRY(infer_media_take_rows(&out->media, 0, grid, "made-up image", err));
     size_t floats = rt_grid_rows(grid) * out->media.row_floats;
-    for (size_t i = 0; i < floats; i++)
-        out->media.rows[0][i] = (float)(i * 7919 % 8191) / 4096 - 1;
+    for (size_t i = 0; i < floats; i++) out->media.rows[0][i] = (float)(i * 7919 % 8191) / 4096 - 1;
     out->media.count = 1;
     return TS_STATUS_OK;
 }

@@ -25,7 +25,7 @@ typedef struct generation {
     ts_session *session;
     ts_sampler *sampler;
     ts_text_stream stream;
-    ts_buf text; /* --json: what the present token completes */
+    ts_buf text;  /* --json: what the present token completes */
     size_t limit; /* most tokens of prompt and output together; 0: no limit */
     size_t prompt_tokens, new_tokens;
     double begin, first, end; /* prompt begun, first token there, last token there; seconds */

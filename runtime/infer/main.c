@@ -115,8 +115,8 @@ ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, flo
                             ts_err *err) {
     return prompt->vectors
                ? ts_session_prefill_vectors(session, prompt->vectors, prompt->count, logits, err)
-               : ts_session_prefill_media(session, prompt->ids, prompt->count,
-                                          prompt->media.items, prompt->media.count, logits, err);
+               : ts_session_prefill_media(session, prompt->ids, prompt->count, prompt->media.items,
+                                          prompt->media.count, logits, err);
 }
 
 /* ---- opening ---- */

@@ -38,8 +38,7 @@ ts_status infer_media_take_rows(infer_media *m, size_t index, rt_grid grid, cons
         return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %zu rows of %zu floats", name, rows,
                        m->row_floats);
     m->grid_list[index] = grid;
-    m->items[index] = (ts_medium){
-        .t = grid.t, .h = grid.h, .w = grid.w, .rows = m->rows[index]};
+    m->items[index] = (ts_medium){.t = grid.t, .h = grid.h, .w = grid.w, .rows = m->rows[index]};
     return TS_STATUS_OK;
 }
 

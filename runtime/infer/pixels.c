@@ -37,8 +37,7 @@ int infer_pixels(const infer_options *o) {
     double begin = infer_now();
     ts_status status = infer_media_open(o, &media, &err);
     if (status == TS_STATUS_OK && o->verbose)
-        fprintf(stderr, "infer: %zu images in %.1f ms\n", media.count,
-                1e3 * (infer_now() - begin));
+        fprintf(stderr, "infer: %zu images in %.1f ms\n", media.count, 1e3 * (infer_now() - begin));
     if (status == TS_STATUS_OK) status = write_pixels(o->pixels, &media, &err);
     infer_media_close(&media);
     return status == TS_STATUS_OK ? EXIT_DONE : infer_fail(&err);

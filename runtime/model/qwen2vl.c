@@ -17,15 +17,15 @@
 
 /* A session's buffers on the device; activations are of the model's dtype, rows padded. */
 typedef struct text_state {
-    char *k, *v;         /* L times stride: [context, kv] */
-    size_t stride;       /* bytes of a layer's cache */
-    void *u;             /* [chunk, d]: normalised rows */
-    void *qkv;           /* [chunk, qkv] */
-    void *o;             /* [chunk, q]: what attention gives */
-    void *h;             /* [chunk, F] */
-    float *cos_sin;      /* [context, c/2, 2] */
-    int32_t *rows;       /* [4, chunk]: positions of the three axes, slots, of a pass */
-    int32_t *step;       /* the same of a pass over one row, then where the keys begin, how many */
+    char *k, *v;    /* L times stride: [context, kv] */
+    size_t stride;  /* bytes of a layer's cache */
+    void *u;        /* [chunk, d]: normalised rows */
+    void *qkv;      /* [chunk, qkv] */
+    void *o;        /* [chunk, q]: what attention gives */
+    void *h;        /* [chunk, F] */
+    float *cos_sin; /* [context, c/2, 2] */
+    int32_t *rows;  /* [4, chunk]: positions of the three axes, slots, of a pass */
+    int32_t *step;  /* the same of a pass over one row, then where the keys begin, how many */
     int64_t d_pitch, qkv_pitch, q_pitch, kv_pitch, F_pitch; /* elements */
     int32_t context;
     int32_t first; /* slot of the first row of the pass */
@@ -236,8 +236,7 @@ static ts_status advance(const void *self, rt_run *run, void *state, int32_t fir
     int32_t *all = malloc(4 * count * sizeof *all);
     if (!all) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "positions of %d rows", rows);
     for (size_t i = 0; i < count; i++) {
-        for (size_t axis = 0; axis < 3; axis++)
-            all[axis * count + i] = positions[axis * pitch + i];
+        for (size_t axis = 0; axis < 3; axis++) all[axis * count + i] = positions[axis * pitch + i];
         all[3 * count + i] = first + (int32_t)i;
     }
     ts_status status = ops->upload(run->device, run->stream, st->rows, all, 4 * count * sizeof *all,

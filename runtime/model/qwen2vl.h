@@ -70,9 +70,9 @@ typedef struct qwen2vl_head {
 } qwen2vl_head;
 
 typedef struct qwen2vl_eyes {
-    const void *patch;                 /* [D, X] */
-    const float *norm, *norm_bias;     /* [D], before merging */
-    const void *merge1, *merge2;       /* [Y, Y], [d, Y] */
+    const void *patch;             /* [D, X] */
+    const float *norm, *norm_bias; /* [D], before merging */
+    const void *merge1, *merge2;   /* [Y, Y], [d, Y] */
     const float *merge1_bias, *merge2_bias;
 } qwen2vl_eyes;
 
@@ -98,8 +98,7 @@ typedef struct qwen2vl {
 } qwen2vl;
 
 /* qwen2vl_config.c */
-ts_status qwen2vl_configure(void *self, const rt_config *config, rt_arch_shape *shape,
-                            ts_err *err);
+ts_status qwen2vl_configure(void *self, const rt_config *config, rt_arch_shape *shape, ts_err *err);
 void qwen2vl_release(void *self);
 extern const rt_use qwen2vl_uses[QWEN2VL_OPS];
 

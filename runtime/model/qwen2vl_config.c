@@ -39,9 +39,7 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
     [QWEN2VL_ARGMAX] = {"", {{NULL, NULL}, {"argmax", "m=1 v={V}"}}},
     [QWEN2VL_PATCH] = {PRODUCT("fp32", "none"), {{"gemm", "m={m} n={D} k={X}"}}, VISION_ROWS},
     [QWEN2VL_V_NORM] = {"kind=layer dtype={dtype} add=0", {{"norm", "m={m} d={D}"}}, VISION_ROWS},
-    [QWEN2VL_V_QKV] = {PRODUCT("{dtype}", "none"),
-                       {{"gemm", "m={m} n={3D} k={D}"}},
-                       VISION_ROWS},
+    [QWEN2VL_V_QKV] = {PRODUCT("{dtype}", "none"), {{"gemm", "m={m} n={3D} k={D}"}}, VISION_ROWS},
     [QWEN2VL_V_ROTARY] = {"head_dim={a} dtype={dtype} cache=0",
                           {{"rotary", "m={m} hq={A} hkv={A} slots=0 p=256 s0=0 s1={a/4}"}},
                           VISION_ROWS},
@@ -109,8 +107,8 @@ static ts_status read_text(qwen2vl *m, const rt_config *c, const rt_config *top,
     if (m->d % m->H != 0)
         return rt_config_bad(c, "num_attention_heads", "a divisor of hidden_size", err);
     TS_TRY(rt_config_real(c, "rms_norm_eps", 1e-5, 0, 1, &eps, err));
-    TS_TRY(rt_config_int(c, "max_position_embeddings", 32768, 1, MAX_POSITIONS, &m->positions,
-                         err));
+    TS_TRY(
+        rt_config_int(c, "max_position_embeddings", 32768, 1, MAX_POSITIONS, &m->positions, err));
     TS_TRY(rt_config_bool(c, "use_sliding_window", false, &sliding, err));
     if (sliding) return rt_config_bad(c, "use_sliding_window", "false", err);
     const char *act = json_string_value(json_object_get(c->root, "hidden_act"));
@@ -145,7 +143,8 @@ static ts_status read_vision(qwen2vl *m, const rt_config *c, int32_t *patch, int
     if (act && strcmp(act, "quick_gelu") != 0)
         return rt_config_bad(c, "vision_config.hidden_act", "\"quick_gelu\"", err);
     if (m->D % (4 * m->A) != 0 || m->D % 8 != 0)
-        return rt_config_bad(c, "vision_config.num_heads", "a divisor of embed_dim / 4, which 2 divides", err);
+        return rt_config_bad(c, "vision_config.num_heads",
+                             "a divisor of embed_dim / 4, which 2 divides", err);
     m->a = m->D / m->A;
     m->M = m->D * ratio;
     m->X = channels * *frames * *patch * *patch;

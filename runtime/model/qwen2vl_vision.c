@@ -72,8 +72,7 @@ static void place(const qwen2vl *m, look *k, size_t workspace_bytes, rt_layout *
     k->x = rt_layout_take(layout, P * (size_t)k->x_pitch * sizeof(float));
     k->u = rt_layout_take(layout, P * (size_t)k->D_pitch * element);
     k->qkv = rt_layout_take(layout, P * (size_t)k->qkv_pitch * element);
-    k->h = rt_layout_take(layout,
-                          larger(P * (size_t)k->M_pitch, T * (size_t)k->Y_pitch) * element);
+    k->h = rt_layout_take(layout, larger(P * (size_t)k->M_pitch, T * (size_t)k->Y_pitch) * element);
     k->cos_sin = rt_layout_take(layout, (size_t)k->table * (size_t)m->a * sizeof(float));
     k->positions = rt_layout_take(layout, 3 * P * sizeof(int32_t));
     k->offsets = rt_layout_take(layout, ((size_t)k->frames + 1) * sizeof(int32_t));
@@ -117,8 +116,7 @@ static ts_status send_angles(const qwen2vl *m, rt_run *run, const look *k, ts_er
     if (!table) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "angles of %zu positions", rows);
     for (size_t n = 0; n < rows; n++) {
         for (size_t i = 0; i < half; i++) {
-            double angle = (double)n *
-                           pow(VISION_THETA, -(double)(i % quarter) / (double)quarter);
+            double angle = (double)n * pow(VISION_THETA, -(double)(i % quarter) / (double)quarter);
             table[(n * half + i) * 2] = (float)cos(angle);
             table[(n * half + i) * 2 + 1] = (float)sin(angle);
         }
@@ -140,8 +138,7 @@ static ts_status send_places(const qwen2vl *m, rt_run *run, const look *k, const
     for (size_t i = 0; i < media_count && status == TS_STATUS_OK; i++) {
         rt_grid g = media[i].grid;
         rt_vision_positions(g, m->S, pairs + 2 * at);
-        for (int32_t t = 0; t < g.t; t++, frame++)
-            offsets[frame] = (int32_t)at + t * g.h * g.w;
+        for (int32_t t = 0; t < g.t; t++, frame++) offsets[frame] = (int32_t)at + t * g.h * g.w;
         at += (size_t)g.t * (size_t)g.h * (size_t)g.w;
     }
     if (status == TS_STATUS_OK) {
@@ -241,14 +238,14 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *er
 
 static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2vl_block *w,
                        ts_err *err) {
-    product qkv = {QWEN2VL_V_QKV, k->u, w->qkv, w->qkv_bias, k->qkv, k->D_pitch, k->qkv_pitch,
-                   k->P,          3 * m->D, m->D, false};
-    product proj = {QWEN2VL_V_PROJ, k->pixels, w->proj, w->proj_bias, k->x, k->D_pitch, k->x_pitch,
-                    k->P,           m->D,      m->D,    true};
-    product fc1 = {QWEN2VL_V_FC1, k->u, w->fc1, w->fc1_bias, k->h, k->D_pitch, k->M_pitch,
-                   k->P,          m->M, m->D,   false};
-    product fc2 = {QWEN2VL_V_FC2, k->h, w->fc2, w->fc2_bias, k->x, k->M_pitch, k->x_pitch,
-                   k->P,          m->D, m->M,   true};
+    product qkv = {QWEN2VL_V_QKV, k->u, w->qkv,   w->qkv_bias, k->qkv, k->D_pitch,
+                   k->qkv_pitch,  k->P, 3 * m->D, m->D,        false};
+    product proj = {QWEN2VL_V_PROJ, k->pixels, w->proj, w->proj_bias, k->x, k->D_pitch,
+                    k->x_pitch,     k->P,      m->D,    m->D,         true};
+    product fc1 = {QWEN2VL_V_FC1, k->u, w->fc1, w->fc1_bias, k->h, k->D_pitch,
+                   k->M_pitch,    k->P, m->M,   m->D,        false};
+    product fc2 = {QWEN2VL_V_FC2, k->h, w->fc2, w->fc2_bias, k->x, k->M_pitch,
+                   k->x_pitch,    k->P, m->D,   m->M,        true};
     TS_TRY(normalize(m, run, k, w->norm1, w->norm1_bias, err));
     TS_TRY(multiply(m, run, &qkv, err));
     TS_TRY(rotate(m, run, k, err));
@@ -261,13 +258,14 @@ static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2
 
 static ts_status tower(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
     const qwen2vl_eyes *e = &m->eyes;
-    product patch = {QWEN2VL_PATCH, k->pixels, e->patch, NULL, k->x, k->X_pitch, k->x_pitch,
-                     k->P,          m->D,      m->X,     false};
+    product patch = {QWEN2VL_PATCH, k->pixels, e->patch, NULL, k->x, k->X_pitch,
+                     k->x_pitch,    k->P,      m->D,     m->X, false};
     /* The S * S rows of a merge block lie together, so one row of the product is just longer. */
-    product merge1 = {QWEN2VL_MERGE_1, k->u, e->merge1, e->merge1_bias, k->h,
-                      m->S * m->S * k->D_pitch, k->Y_pitch, k->tokens, m->Y, m->Y, false};
-    product merge2 = {QWEN2VL_MERGE_2, k->h, e->merge2, e->merge2_bias, k->out, k->Y_pitch,
-                      k->out_pitch, k->tokens, m->d, m->Y, false};
+    product merge1 = {
+        QWEN2VL_MERGE_1, k->u,      e->merge1, e->merge1_bias, k->h, m->S * m->S * k->D_pitch,
+        k->Y_pitch,      k->tokens, m->Y,      m->Y,           false};
+    product merge2 = {QWEN2VL_MERGE_2, k->h,      e->merge2, e->merge2_bias, k->out, k->Y_pitch,
+                      k->out_pitch,    k->tokens, m->d,      m->Y,           false};
     TS_TRY(multiply(m, run, &patch, err));
     for (int32_t i = 0; i < m->B; i++) TS_TRY(block(m, run, k, &m->blocks[i], err));
     TS_TRY(normalize(m, run, k, e->norm, e->norm_bias, err));

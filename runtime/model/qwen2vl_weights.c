@@ -11,21 +11,23 @@
 #define BLOCK(member) offsetof(qwen2vl_block, member)
 #define EYES(member) offsetof(qwen2vl_eyes, member)
 #define MATRIX(name, shape, member, ...) \
-    {name, NULL, shape, RT_MATRIX, NULL, member, RT_INIT_UNIFORM, __VA_ARGS__}
+    { name, NULL, shape, RT_MATRIX, NULL, member, RT_INIT_UNIFORM, __VA_ARGS__ }
 #define FLOATS(name, shape, member, init, ...) \
-    {name, NULL, shape, RT_FLOATS, NULL, member, init, __VA_ARGS__}
+    { name, NULL, shape, RT_FLOATS, NULL, member, init, __VA_ARGS__ }
 
 static const rt_weight layer_table[] = {
     FLOATS("input_layernorm.weight", "d", LAYER(norm1), RT_INIT_ONES, .fan = NULL),
     FLOATS("post_attention_layernorm.weight", "d", LAYER(norm2), RT_INIT_ONES, .fan = NULL),
     MATRIX("self_attn.q_proj.weight", "q d", LAYER(qkv), .fan = NULL, .whole = "qkv"),
     MATRIX("self_attn.k_proj.weight", "kv d", LAYER(qkv), .fan = NULL, .whole = "qkv", .at = "q"),
-    MATRIX("self_attn.v_proj.weight", "kv d", LAYER(qkv), .fan = NULL, .whole = "qkv", .at = "q+kv"),
-    FLOATS("self_attn.q_proj.bias", "q", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d", .whole = "qkv"),
-    FLOATS("self_attn.k_proj.bias", "kv", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d", .whole = "qkv",
-           .at = "q"),
-    FLOATS("self_attn.v_proj.bias", "kv", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d", .whole = "qkv",
+    MATRIX("self_attn.v_proj.weight", "kv d", LAYER(qkv), .fan = NULL, .whole = "qkv",
            .at = "q+kv"),
+    FLOATS("self_attn.q_proj.bias", "q", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d",
+           .whole = "qkv"),
+    FLOATS("self_attn.k_proj.bias", "kv", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d",
+           .whole = "qkv", .at = "q"),
+    FLOATS("self_attn.v_proj.bias", "kv", LAYER(qkv_bias), RT_INIT_UNIFORM, .fan = "d",
+           .whole = "qkv", .at = "q+kv"),
     MATRIX("self_attn.o_proj.weight", "d q", LAYER(o), .fan = "q L"),
     MATRIX("mlp.gate_proj.weight", "F d", LAYER(gate_up), .fan = NULL, .whole = "2F",
            .mate = "mlp.up_proj.weight"),
@@ -125,14 +127,14 @@ ts_status qwen2vl_load_weights(const void *self, rt_upload *upload, ts_err *err)
     TS_TRY(rt_weights_load(head_table, COUNT(head_table), "", &m->head, upload, err));
     for (int32_t i = 0; i < m->L; i++) {
         snprintf(prefix, sizeof prefix, "%slayers.%d.", text, i);
-        TS_TRY(rt_weights_load(layer_table, COUNT(layer_table), prefix, &m->layers[i], upload,
-                               err));
+        TS_TRY(
+            rt_weights_load(layer_table, COUNT(layer_table), prefix, &m->layers[i], upload, err));
     }
     TS_TRY(rt_weights_load(eyes_table, COUNT(eyes_table), vision, &m->eyes, upload, err));
     for (int32_t i = 0; i < m->B; i++) {
         snprintf(prefix, sizeof prefix, "%sblocks.%d.", vision, i);
-        TS_TRY(rt_weights_load(block_table, COUNT(block_table), prefix, &m->blocks[i], upload,
-                               err));
+        TS_TRY(
+            rt_weights_load(block_table, COUNT(block_table), prefix, &m->blocks[i], upload, err));
     }
     return TS_STATUS_OK;
 }

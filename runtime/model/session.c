@@ -15,7 +15,12 @@
 #include "looks.h"
 #include "sampler.h"
 
-enum { DEFAULT_CHUNK = RT_ROWS_CHUNK, DEFAULT_CONTEXT = 4096, LOGIT_BLOCK = 64, MAX_CHUNK = 1 << 16 };
+enum {
+    DEFAULT_CHUNK = RT_ROWS_CHUNK,
+    DEFAULT_CONTEXT = 4096,
+    LOGIT_BLOCK = 64,
+    MAX_CHUNK = 1 << 16
+};
 
 typedef struct buffers {
     int32_t *ids;    /* [chunk] */
@@ -386,8 +391,7 @@ static ts_status consume(ts_session *s, const source *from, size_t count, float 
 static ts_status consume_one(ts_session *s, int32_t id, bool in_place, ts_err *err) {
     TS_TRY(check_room(s, 1, err));
     int32_t at = rt_mrope_step(&s->mrope), positions[3] = {at, at, at};
-    if (s->embeds)
-        return consume(s, &(source){.ids = &id, .positions = positions}, 1, NULL, err);
+    if (s->embeds) return consume(s, &(source){.ids = &id, .positions = positions}, 1, NULL, err);
     TS_TRY(advance(s, positions, 1, s->length, 1, err));
     if (!in_place) TS_TRY(upload(s, s->device.ids, &id, sizeof id, err));
     TS_TRY(s->graph ? s->run.device->ops->graph_launch(s->run.device, s->graph, s->run.stream, err)
@@ -487,8 +491,7 @@ ts_status ts_session_prefill_media(ts_session *s, const int32_t *ids, size_t cou
                                  positions, err);
     if (status == TS_STATUS_OK) status = check_room(s, count + s->has_pending, err);
     float *seen = NULL;
-    if (status == TS_STATUS_OK)
-        status = see(s, &looks, media_count, &seen, err);
+    if (status == TS_STATUS_OK) status = see(s, &looks, media_count, &seen, err);
     if (status == TS_STATUS_OK)
         status = prefill(s, &(source){.ids = ids, .seen = seen}, &looks.media, count, logits, err);
     if (seen) s->run.device->ops->free(s->run.device, seen);

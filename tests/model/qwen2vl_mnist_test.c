@@ -32,8 +32,7 @@ static size_t ask(const rt_image *images, size_t count, const char *question, in
         rows[i] = malloc(rt_grid_rows(grids[i]) * rt_processor_row_floats(&processor) *
                          sizeof *rows[i]);
         OK(rt_processor_image(&processor, grids[i], &images[i], pool, rows[i], err));
-        media[i] = (ts_medium){
-            .t = grids[i].t, .h = grids[i].h, .w = grids[i].w, .rows = rows[i]};
+        media[i] = (ts_medium){.t = grids[i].t, .h = grids[i].h, .w = grids[i].w, .rows = rows[i]};
     }
     rt_media named = {.images = grids, .image_count = count};
     OK(rt_chat_ask(&form, tokenizer, rt_model_media_ids(model), &named, question, strlen(question),

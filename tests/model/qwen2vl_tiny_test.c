@@ -48,8 +48,8 @@ static prompt read_case(const char *name) {
     const float *rows = find(name, video ? "pixel_values_videos" : "pixel_values", true)->data;
     const int32_t *thw = grid->data;
     for (; p.media_count < (size_t)grid->shape[0]; p.media_count++, thw += 3) {
-        p.media[p.media_count] =
-            (ts_medium){.t = thw[0], .h = thw[1], .w = thw[2], .video = video, .rows = rows};
+        p.media[p.media_count] = (ts_medium){
+            .t = thw[0], .h = thw[1], .w = thw[2], .video = video, .rows = rows};
         rows += (size_t)thw[0] * (size_t)thw[1] * (size_t)thw[2] * 1176;
     }
     return p;
@@ -57,8 +57,8 @@ static prompt read_case(const char *name) {
 
 static const char *const names[] = {"text", "image", "two_images", "video"};
 
-#define EACH_CASE(p)                                                              \
-    for (size_t case_ = 0; case_ < sizeof names / sizeof *names; case_++)         \
+#define EACH_CASE(p)                                                      \
+    for (size_t case_ = 0; case_ < sizeof names / sizeof *names; case_++) \
         for (prompt p = read_case(names[case_]); p.name; p.name = NULL)
 
 static void feed(ts_session *session, const prompt *p, float *logits) {
@@ -187,9 +187,9 @@ static void context_is_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(features_match),           cmocka_unit_test(logits_match),
-        cmocka_unit_test(greedy_matches),           cmocka_unit_test(every_chunk_size_matches),
-        cmocka_unit_test(token_by_token_matches),   cmocka_unit_test(media_must_fit),
+        cmocka_unit_test(features_match),         cmocka_unit_test(logits_match),
+        cmocka_unit_test(greedy_matches),         cmocka_unit_test(every_chunk_size_matches),
+        cmocka_unit_test(token_by_token_matches), cmocka_unit_test(media_must_fit),
         cmocka_unit_test(context_is_kept),
     };
     ts_err err = {0};
