@@ -80,11 +80,14 @@ static inline void check_close(const char *what, const float *a, const float *b,
 }
 
 /* What two ways of computing the same sequence may differ by: 1e-5 of a logit's size. The largest
- * logits here are near 40, where neighbouring floats are 4e-6 apart. */
+ * logits here are near 40, where neighbouring floats are 4e-6 apart. On a GPU passes of other sizes
+ * take kernels with other orders of sums. */
+static inline double same_bound(void) { return strcmp(test_device(), "cpu") == 0 ? 1e-5 : 5e-5; }
+
 static inline void check_same(const char *what, const float *a, const float *b, size_t count) {
     for (size_t i = 0; i < count; i++) {
         double d = fabs((double)a[i] - (double)b[i]);
-        if (!(d <= 1e-5 * fmax(1, fabs((double)b[i])))) {
+        if (!(d <= same_bound() * fmax(1, fabs((double)b[i])))) {
             fail_msg("%s: value %zu is %.7g, not %.7g", what, i, (double)a[i], (double)b[i]);
         }
     }

@@ -120,7 +120,7 @@ static void every_chunk_size_matches(void **state) {
         for (int32_t chunk = 1; chunk < 40; chunk += chunk < 6 ? 1 : 9) {
             ts_session *session = session_make(model, chunk, NULL);
             feed(session, &p, parts);
-            check_close(p.name, parts, whole, p.count * VOCAB, 2e-5);
+            check_close(p.name, parts, whole, p.count * VOCAB, 2 * same_bound());
             ts_session_close(session);
         }
     }
