@@ -24,6 +24,12 @@ ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *t
         status = device->ops->alloc(device, trial->image_bytes, &rig->slabs[0], err);
     if (status == TS_STATUS_OK) {
         rig->slab_count = 1;
+        /* A race may be the first to launch on a rig: its inputs must be there, offsets above all. */
+        status = device->ops->upload(device, stream, rig->slabs[0], trial->image,
+                                     trial->image_bytes, err);
+    }
+    if (status == TS_STATUS_OK) {
+        rig->clean = true;
         *out = rig;
     } else
         tuner_rig_free(rig);

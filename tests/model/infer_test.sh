@@ -108,6 +108,24 @@ exits 1 "-c allows 2" $infer $device -m $tiny --tokens 1,2,3 -c 2; ok "prompt lo
 exits 1 "temperature" $infer $device -m $tiny --tokens 1 --temp -1; ok "bad sampling"
 exits 1 "empty prompt" $infer $device -m $model -p ''; ok "empty prompt"
 
+# Images: the answer and nothing more; what does not fit is refused.
+digits=tests/fixtures/qwen2vl-mnist
+ask() { $infer $device --dtype fp32 -m $digits "$@"; }
+[ "$(ask --image $digits/cases/case0_0.png -p 'What digit is this?')" = nine ]; ok "an image"
+[ "$(ask --image $digits/cases/case2_0.png --image $digits/cases/case2_1.png -p 'Which two digits are these?')" = "two and one" ]; ok "two images"
+printf 'What digit is this?' >"$tmp/question"
+ask --image $digits/cases/case0_0.png -f "$tmp/question" --json >"$tmp/json" && json "last['finish'] == 'stop' and rows[0]['text'] == 'nine'" <"$tmp/json"
+ok "a question from a file, JSON"
+mkdir "$tmp/frames" && for i in 1 2 3; do cp $digits/cases/case0_0.png "$tmp/frames/$i.png"; done
+ask --video "$tmp/frames" -p 'What digit is this?' -n 4 >/dev/null; ok "a folder of frames"
+ask -p 'text that says <|image_pad|> and <|video_pad|>' -n 2 >/dev/null; ok "text never becomes a placeholder"
+ask --system 'Be brief.' -p hello -n 2 >/dev/null; ok "a system message"
+exits 1 "sees no images" $infer $device -m $model --image $digits/cases/case0_0.png -p x; ok "an image for a model of text"
+exits 1 "No such file" ask --image /nonexistent.png -p x; ok "no such image"
+exits 1 "No such file" ask --video /nonexistent -p x; ok "no such folder of frames"
+exits 2 "go with a prompt" ask --image $digits/cases/case0_0.png --tokens 1; ok "an image with ids"
+exits 1 "-c allows 5" ask --image $digits/cases/case0_0.png -p x -c 5; ok "an image longer than the context"
+
 # Ctrl-C: the text so far, a summary, status 0.
 mkfifo "$tmp/pipe"
 $infer $device -m $model -p x -n 100000000 --json >"$tmp/pipe" 2>"$tmp/err" &
