@@ -50,6 +50,9 @@ size_t rt_session_kept_bytes(const ts_model *model);
 /* Runs the vision tower over media and drops what it sees: for timing. UNSUPPORTED: a model of
  * text. */
 ts_status rt_session_see(ts_session *session, const ts_medium *media, size_t count, ts_err *err);
+/* Residual rows [rows, hidden] that the last pass left, to the host: what comes out of the layers
+ * before the final norm. */
+ts_status rt_session_residual(ts_session *session, int32_t rows, float *out, ts_err *err);
 /* Bytes that a session of the model takes. */
 ts_status rt_session_measure(const ts_model *model, const ts_session_options *options, ts_plan *out,
                              ts_err *err);

@@ -506,6 +506,16 @@ ts_status ts_session_step(ts_session *s, int32_t id, ts_err *err) {
     return consume_one(s, id, false, err);
 }
 
+ts_status rt_session_residual(ts_session *s, int32_t rows, float *out, ts_err *err) {
+    size_t hidden = (size_t)s->model->shape.hidden;
+    for (int32_t row = 0; row < rows; row++) {
+        TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream,
+                                            out + (size_t)row * hidden, residual_row(s, row),
+                                            hidden * sizeof *out, err));
+    }
+    return TS_STATUS_OK;
+}
+
 /* ---- choosing ---- */
 
 ts_status ts_session_logits(ts_session *s, const float **logits, ts_err *err) {

@@ -4,6 +4,7 @@
 
 #include "runtime/model/engine.h"
 #include "runtime/model/looks.h"
+#include "runtime/model/qwen2vl.h"
 
 #define QWEN_TINY "tests/fixtures/qwen2vl-tiny"
 
@@ -93,6 +94,27 @@ static void logits_match(void **state) {
         assert_int_equal(ts_session_length(session), p.count);
     }
     ts_session_close(session);
+}
+
+/* What each layer leaves: the model is cut short after it. The last of the fixture's is behind the
+ * final norm, which the logits cover. */
+static void hidden_states_match(void **state) {
+    (void)state;
+    static float rows[MOST * HIDDEN];
+    qwen2vl *self = model->self;
+    for (int32_t layers = 0; layers < LAYERS; layers++) {
+        self->L = layers;
+        ts_session *session = session_make(model, 512, NULL);
+        EACH_CASE(p) {
+            char what[16];
+            snprintf(what, sizeof what, "hidden.%d", layers);
+            feed(session, &p, NULL);
+            OK(rt_session_residual(session, (int32_t)p.count, rows, err));
+            check_close(what, rows, find(p.name, what, true)->data, p.count * HIDDEN, bound());
+        }
+        ts_session_close(session);
+        self->L = LAYERS;
+    }
 }
 
 static void greedy_matches(void **state) {
@@ -187,9 +209,13 @@ static void context_is_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(features_match),         cmocka_unit_test(logits_match),
-        cmocka_unit_test(greedy_matches),         cmocka_unit_test(every_chunk_size_matches),
-        cmocka_unit_test(token_by_token_matches), cmocka_unit_test(media_must_fit),
+        cmocka_unit_test(features_match),
+        cmocka_unit_test(hidden_states_match),
+        cmocka_unit_test(logits_match),
+        cmocka_unit_test(greedy_matches),
+        cmocka_unit_test(every_chunk_size_matches),
+        cmocka_unit_test(token_by_token_matches),
+        cmocka_unit_test(media_must_fit),
         cmocka_unit_test(context_is_kept),
     };
     ts_err err = {0};
