@@ -66,9 +66,18 @@ static uint16_t to_half(float value) {
 
 static uint16_t to_bfloat(float value) {
     uint32_t bits = bits_of(value);
-    if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
-        return (uint16_t)(bits >> 16 | 0x40u); /* keep a NaN a NaN */
-    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
+    bool is_nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+    return (uint16_t)(is_nan ? bits >> 16 | 0x40u : rounded); /* keep a NaN a NaN */
+}
+
+/* A fixed count, without a branch: the compiler makes vectors of it. Images are millions of these. */
+enum { BLOCK = 16 };
+
+static void to_bfloats(const float *restrict source, unsigned char *restrict out) {
+    uint16_t halves[BLOCK];
+    for (int i = 0; i < BLOCK; i++) halves[i] = to_bfloat(source[i]);
+    memcpy(out, halves, sizeof halves);
 }
 
 void rt_to_fp32(ts_dtype from, const void *source, size_t count, float *out) {
@@ -90,7 +99,10 @@ void rt_from_fp32(ts_dtype to, const float *source, size_t count, void *out) {
         memcpy(out, source, count * sizeof *source);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
+    size_t i = 0;
+    if (to == TS_DTYPE_BF16)
+        for (; i + BLOCK <= count; i += BLOCK) to_bfloats(source + i, bytes + 2 * i);
+    for (; i < count; i++) {
         uint16_t half = to == TS_DTYPE_FP16 ? to_half(source[i]) : to_bfloat(source[i]);
         memcpy(bytes + 2 * i, &half, sizeof half);
     }
