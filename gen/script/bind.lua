@@ -83,8 +83,9 @@ function G.bind(family, values, pad, init, omit)
                       pitch_offset = t.pitch and family.args[t.pitch].offset or -1, optional = t.optional, init = fill[1],
                       a = G.number(fill[2], scope, where .. ".init"), b = fill[3] and G.number(fill[3], scope, where .. ".init") or 0 }
       if t.direction ~= "in" then
-        local tolerance = tolerance_of(family, t, dtype)
-        entry.rtol, entry.atol, entry.norm = tolerance.rtol, tolerance.atol, tolerance.norm
+        for bound_name, formula in pairs(tolerance_of(family, t, dtype)) do
+          entry[bound_name] = G.number(formula, scope, where .. ".tolerance." .. bound_name)
+        end
       end
       table.insert(bound.tensors, entry)
     end
