@@ -16,7 +16,8 @@
  *         ts_tokenizer_stream(tokenizer, &stream, id, write_text, NULL);
  *
  * An engine is a device and a database; a model is weights on that device; a session is one
- * sequence: its state, its logits. Weights are shared by sessions. Not in this header: not API.
+ * sequence, or several side by side: their states, their logits. Weights are shared by sessions. Not
+ * in this header: not API.
  *
  * Errors: every fallible call returns a ts_status and fills `err` (NULL is allowed) with a message
  * that names the file, tensor or key. Outputs are set only on success. No function prints, exits or
@@ -164,6 +165,11 @@ typedef struct ts_session_options {
     /* Most tokens of the sequence, for a model with a cache of keys and values, which takes memory by
      * it; 0 (default): 4096, or the model's own most if that is less. No effect on Mamba. */
     int32_t context;
+    /* Most sequences side by side (see batches below), each with memory of its own; default 1. */
+    int32_t sequences;
+    /* Attention as models are commonly written: q, k and v by three products, keys and values copied
+     * to the cache. For comparison; default false. */
+    bool unfused;
 } ts_session_options;
 
 TS_API ts_session_options ts_session_defaults(void);
@@ -179,12 +185,12 @@ typedef struct ts_plan {
 TS_API ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype,
                                const ts_session_options *options, ts_plan *out, ts_err *err);
 
-/* A new sequence. Allocates everything that it will ever need. OUT_OF_MEMORY says how much was
+/* A new session of empty sequences. Allocates everything that it will ever need. OUT_OF_MEMORY says how much was
  * wanted. */
 TS_API ts_status ts_session_create(ts_model *model, const ts_session_options *options,
                                    ts_session **out, ts_err *err);
 TS_API void ts_session_close(ts_session *session);
-/* Back to the empty sequence. */
+/* Back to empty sequences. */
 TS_API ts_status ts_session_reset(ts_session *session, ts_err *err);
 /* Tokens that the state has consumed. */
 TS_API size_t ts_session_length(const ts_session *session);
@@ -221,6 +227,37 @@ TS_API ts_status ts_session_next(ts_session *session, ts_sampler *sampler, int32
                                  ts_err *err);
 /* Logits [vocab] of the last consumed position, borrowed until the next call on the session. */
 TS_API ts_status ts_session_logits(ts_session *session, const float **logits, ts_err *err);
+
+/* ---- batches ---- */
+
+/* A session has sequences 0 to `sequences` - 1. Rows of all of them go through the layers together,
+ * which is faster than one after the other and gives the same. The functions above work on
+ * sequence 0, those below on any; every call leaves the sequences that it does not name alone. */
+typedef struct ts_prompt {
+    int32_t sequence;
+    const int32_t *ids;     /* [count], borrowed during the call */
+    size_t count;           /* at least 1 */
+    const ts_medium *media; /* as in ts_session_prefill_media; NULL and 0: none */
+    size_t media_count;
+} ts_prompt;
+
+/* Consumes prompts of different sequences, of any lengths; all media are looked at together, and
+ * take memory together. Errors as ts_session_prefill_media; the sequences are then as before. */
+TS_API ts_status ts_session_prefill_batch(ts_session *session, const ts_prompt *prompts,
+                                          size_t count, ts_err *err);
+/* Chooses ids[i], which follows sequences[i], as ts_session_next does: one pass for all of them.
+ * `samplers` [count] or NULL: greedy; entries may be NULL. INVALID_ARGUMENT: a sequence that is
+ * empty, full or listed twice. No allocation. */
+TS_API ts_status ts_session_next_batch(ts_session *session, const int32_t *sequences, size_t count,
+                                       ts_sampler *const *samplers, int32_t *ids, ts_err *err);
+/* Logits [vocab] of the last consumed position of a sequence, borrowed until the next call on the
+ * session. */
+TS_API ts_status ts_session_sequence_logits(ts_session *session, int32_t sequence,
+                                            const float **logits, ts_err *err);
+/* Tokens that a sequence has consumed; 0 for one that the session does not have. */
+TS_API size_t ts_session_sequence_length(const ts_session *session, int32_t sequence);
+/* Back to the empty sequence. */
+TS_API ts_status ts_session_reset_sequence(ts_session *session, int32_t sequence, ts_err *err);
 
 /* ---- tokenizer ---- */
 

@@ -261,9 +261,8 @@ static ts_status bench_prompts(bench *b, const infer_prompt *given, ts_err *err)
 }
 
 static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
-    ts_session_options options = ts_session_defaults();
+    ts_session_options options = infer_session(b->in);
     ts_sampler_options sampling = infer_sampling(b->in->options, b->in->model);
-    options.embeds = b->in->embeds;
     /* Room for the longest prompt and all runs of decoding. */
     options.context = ts_model_describe(b->in->model).context;
     if (options.context > MOST_CONTEXT) options.context = MOST_CONTEXT;

@@ -168,10 +168,9 @@ int infer_generate(infer *in) {
     ts_err err = {0};
     int status = EXIT_DONE;
     if (!infer_prompt_make(in, &prompt, &status)) return status;
-    ts_session_options session = ts_session_defaults();
+    ts_session_options session = infer_session(in);
     ts_sampler_options sampling = infer_sampling(in->options, in->model);
     session.all_logits = in->options->logits != NULL;
-    session.embeds = in->embeds;
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     if (choose_context(&g, prompt.count, &session.context, &err) != TS_STATUS_OK ||

@@ -31,6 +31,8 @@ double infer_now(void);
 /* Prints the error on stderr; returns the exit status for it. */
 int infer_fail(const ts_err *err);
 
+/* main.c: a session's options as the command line has them: embeddings and attention. */
+ts_session_options infer_session(const infer *in);
 /* main.c: what -p, -f, --tokens or --embeds ask for. False: *status is the exit status. */
 bool infer_prompt_make(infer *in, infer_prompt *out, int *status);
 void infer_prompt_free(infer_prompt *prompt);

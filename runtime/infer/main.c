@@ -121,6 +121,13 @@ ts_status infer_prompt_feed(const infer_prompt *prompt, ts_session *session, flo
 
 /* ---- opening ---- */
 
+ts_session_options infer_session(const infer *in) {
+    ts_session_options options = ts_session_defaults();
+    options.embeds = in->embeds;
+    options.unfused = in->options->no_fuse;
+    return options;
+}
+
 static ts_status open_model(infer *in, ts_err *err) {
     const infer_options *o = in->options;
     return o->random_weights

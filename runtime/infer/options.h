@@ -26,7 +26,7 @@ typedef struct infer_options {
     float temperature, top_p, min_p, repeat_penalty;
     int32_t top_k;
     uint64_t seed;
-    bool bench, random_weights, json, verbose, tokenize, version, help;
+    bool no_fuse, bench, random_weights, json, verbose, tokenize, version, help;
 } infer_options;
 
 /* Parses argv and checks that the options fit together. False: a message is on stderr, exit with 2.

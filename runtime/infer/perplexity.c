@@ -22,7 +22,7 @@ static double surprise(const float *logits, size_t vocab, int32_t target) {
 static ts_status run_windows(infer *in, const int32_t *ids, size_t windows, double *mean,
                              ts_err *err) {
     size_t vocab = (size_t)ts_model_describe(in->model).vocab;
-    ts_session_options options = ts_session_defaults();
+    ts_session_options options = infer_session(in);
     options.chunk = WINDOW;
     options.all_logits = true;
     ts_session *session = NULL;

@@ -4,7 +4,8 @@
  * `self` is the model's own struct (zeroed, `self_bytes`): config and weight pointers, constant
  * once loaded and shared by sessions. `state` is a session's own struct (`state_bytes`): pointers
  * into its device memory. The residual stream r is fp32 [rows, hidden], row pitch rt_pitch(hidden,
- * 4), owned by the session.
+ * 4), owned by the session. A session has places for several sequences; a pass takes rows of any of
+ * them.
  */
 #ifndef RUNTIME_MODEL_ARCH_H
 #define RUNTIME_MODEL_ARCH_H
@@ -21,15 +22,37 @@ typedef struct rt_arch_shape {
 } rt_arch_shape;
 
 typedef struct rt_session_size {
-    int32_t chunk;   /* most rows of a pass */
-    int32_t context; /* most tokens of the sequence; 0 where the architecture has no bound */
+    int32_t sequences; /* places */
+    int32_t rows;      /* most rows of a pass, at least one a sequence */
+    int32_t context;   /* most tokens of a sequence; 0 where the architecture has no bound */
 } rt_session_size;
 
 typedef struct rt_session_memory {
-    rt_layout kept;  /* carries from token to token, zeroed at the start of a sequence */
+    rt_layout kept;  /* carries from token to token, zeroed when the session begins or is reset */
     rt_layout cache; /* carries too, but nothing is read that was not written */
     rt_layout work;  /* scratch of a pass, and constants of the session */
 } rt_session_memory;
+
+/* Rows of one sequence in a pass, one after another. */
+typedef struct rt_segment {
+    int32_t sequence;
+    int32_t first; /* tokens that it had before */
+    int32_t rows;  /* at least 1 */
+} rt_segment;
+
+/* Rows that go through the layers together: those of each segment, segments by rising sequence. */
+typedef struct rt_pass {
+    const rt_segment *segments;
+    int32_t count, rows;
+    /* [RT_PLACES, rows] on the host: positions on three axes; what lies behind is the architecture's
+     * to fill for its upload. NULL where it does not ask (rt_arch.advance). */
+    int32_t *places;
+} rt_pass;
+
+enum { RT_POSITION_AXES = 3, RT_PLACES = 9 };
+
+/* A step: one row a segment. */
+static inline bool rt_pass_is_step(const rt_pass *pass) { return pass->rows == pass->count; }
 
 /* Images or a video as preprocessed: rows [t * h * w, row_floats]. Borrowed. */
 typedef struct rt_seen {
@@ -60,10 +83,11 @@ typedef struct rt_arch {
                         void *state);
     /* Once a session, when its memory is there: uploads constants. NULL: none. */
     ts_status (*start)(const void *self, rt_run *run, void *state, ts_err *err);
-    /* Before a pass: its `rows` tokens go to cache slots `first`, first + 1, ..., and stand at
-     * positions [3] of `pitch`. NULL where layers do not ask. */
-    ts_status (*advance)(const void *self, rt_run *run, void *state, int32_t first,
-                         const int32_t *positions, size_t pitch, int32_t rows, ts_err *err);
+    /* Empties one sequence. NULL: `kept` holds nothing. */
+    ts_status (*forget)(const void *self, rt_run *run, void *state, int32_t sequence, ts_err *err);
+    /* Before a pass: uploads where its rows stand. NULL where layers do not ask. */
+    ts_status (*advance)(const void *self, rt_run *run, void *state, const rt_pass *pass,
+                         ts_err *err);
     /* Media of a prompt; both NULL for a model of text. */
     const rt_media_ids *(*media_ids)(const void *self);
     /* Vectors [tokens, hidden] of media in their order, rows padded as the residual stream's, in a
@@ -73,15 +97,15 @@ typedef struct rt_arch {
     /* r[i] = embedding of ids[i]. */
     ts_status (*embed)(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows,
                        ts_err *err);
-    /* All layers over the next `rows` tokens of the sequence, r updated in place. */
-    ts_status (*layers)(const void *self, rt_run *run, void *state, float *r, int32_t rows,
+    /* All layers over the rows of a pass, r updated in place. */
+    ts_status (*layers)(const void *self, rt_run *run, void *state, const rt_pass *pass, float *r,
                         ts_err *err);
     /* logits [rows, vocab] of final residual rows, row pitch rt_pitch(vocab, 4). */
     ts_status (*head)(const void *self, rt_run *run, void *state, const float *r, int32_t rows,
                       float *logits, ts_err *err);
-    /* *id = argmax of one row of logits. */
-    ts_status (*argmax)(const void *self, rt_run *run, const float *logits, int32_t *id,
-                        ts_err *err);
+    /* ids[i] = argmax of row i of logits. */
+    ts_status (*argmax)(const void *self, rt_run *run, const float *logits, int32_t *ids,
+                        int32_t rows, ts_err *err);
 } rt_arch;
 
 extern const rt_arch rt_mamba, rt_qwen2vl;

@@ -1,6 +1,7 @@
 /* Mamba's forward pass. One function a stage of the layer; a pass over one row takes the kernels of
  * the decode phase (gemv, one step of the recurrence), any other the kernels of prefill. Both
- * advance the same state, so a sequence may be cut into passes anywhere.
+ * advance the same state, so a sequence may be cut into passes anywhere. Rows of all sequences go
+ * through the products together; convolution and scan are called for each stretch of a pass.
  *
  *     u = norm(r)        [x z] = in_proj u     s = silu(conv x)      [delta B C] = x_proj s
  *     dt = dt_proj delta                       o = scan(s, softplus(dt + bias), A, B, C, D) * silu(z)
@@ -18,11 +19,6 @@ static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase
     return rt_run_launch(run, m->groups[op][phase], args, bytes, err);
 }
 
-/* Column `column` of a matrix of the model's dtype. */
-static const void *column_of(const mamba *m, const void *matrix, int64_t column) {
-    return (const char *)matrix + (size_t)column * rt_dtype_bytes(m->dtype);
-}
-
 static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g,
                          ts_err *err) {
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
@@ -34,31 +30,58 @@ static ts_status normalize(const mamba *m, rt_run *run, const float *weight, con
     return rt_stage_norm(run, m->groups[MAMBA_NORM], &norm, r, out, out_pitch, rows, err);
 }
 
+/* Neighbouring sequences with as many rows each, from row `at` of the pass on. */
+typedef struct stretch {
+    int32_t sequence, count, rows, at;
+} stretch;
+
+/* The stretch that begins with segment *next, which is moved behind it. */
+static stretch take_stretch(const rt_pass *pass, int32_t *next, int32_t at) {
+    const rt_segment *s = &pass->segments[*next];
+    stretch out = {.sequence = s->sequence, .rows = s->rows, .at = at};
+    do {
+        out.count++;
+    } while (++*next < pass->count && s[out.count].rows == s->rows &&
+             s[out.count].sequence == s->sequence + out.count);
+    return out;
+}
+
+/* Row `row`, column `column` of a matrix of activations. */
+static void *cell(const mamba *m, void *matrix, int64_t pitch, int64_t row, int64_t column) {
+    return (char *)matrix + (size_t)(row * pitch + column) * rt_dtype_bytes(m->dtype);
+}
+
 static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
-                          void *state, int32_t rows, ts_err *err) {
-    bool step = rows == 1; /* only then may the state be updated in place */
-    struct causal_conv1d_args a = {.x = st->xz,
+                          int32_t index, const stretch *t, ts_err *err) {
+    bool step = t->rows == 1; /* only then may the state be updated in place */
+    void *mine = st->conv + (size_t)index * st->conv_stride + (size_t)t->sequence * st->conv_bytes;
+    struct causal_conv1d_args a = {.x = cell(m, st->xz, st->xz_pitch, t->at, 0),
                                    .weight = w->conv_weight,
                                    .bias = w->conv_bias,
-                                   .state_in = state,
-                                   .state_out = step ? state : st->conv_next,
-                                   .out = st->s,
+                                   .state_in = mine,
+                                   .state_out = step ? mine : st->conv_next,
+                                   .out = cell(m, st->s, st->E_pitch, t->at, 0),
                                    .x_pitch = st->xz_pitch,
                                    .out_pitch = st->E_pitch,
-                                   .b = 1,
-                                   .l = rows,
+                                   .b = t->count,
+                                   .l = t->rows,
                                    .d = m->E};
-    TS_TRY(launch(m, run, MAMBA_CONV, rt_phase_of(rows), &a, sizeof a, err));
-    return step ? TS_STATUS_OK : rt_run_copy(run, state, st->conv_next, st->conv_bytes, err);
+    TS_TRY(launch(m, run, MAMBA_CONV, rt_phase_of(t->rows), &a, sizeof a, err));
+    return step ? TS_STATUS_OK
+                : rt_run_copy(run, mine, st->conv_next, (size_t)t->count * st->conv_bytes, err);
 }
 
 static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
-                      float *h, int32_t rows, ts_err *err) {
-    const void *z = column_of(m, st->xz, m->E), *B = column_of(m, st->y, m->R),
-               *C = column_of(m, st->y, m->R + m->N);
-    if (rows == 1) {
-        struct selective_scan_step_args a = {.u = st->s,
-                                             .delta = st->dt,
+                      int32_t index, const stretch *t, ts_err *err) {
+    void *h = st->h + (size_t)index * st->h_stride + (size_t)t->sequence * st->h_bytes;
+    void *u = cell(m, st->s, st->E_pitch, t->at, 0), *dt = cell(m, st->dt, st->E_pitch, t->at, 0),
+         *z = cell(m, st->xz, st->xz_pitch, t->at, m->E),
+         *B = cell(m, st->y, st->y_pitch, t->at, m->R),
+         *C = cell(m, st->y, st->y_pitch, t->at, m->R + m->N),
+         *o = cell(m, st->o, st->E_pitch, t->at, 0);
+    if (t->rows == 1) {
+        struct selective_scan_step_args a = {.u = u,
+                                             .delta = dt,
                                              .z = z,
                                              .B = B,
                                              .C = C,
@@ -66,19 +89,19 @@ static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const m
                                              .D = w->D,
                                              .dt_bias = w->dt_bias,
                                              .h = h,
-                                             .out = st->o,
+                                             .out = o,
                                              .u_pitch = st->E_pitch,
                                              .delta_pitch = st->E_pitch,
                                              .z_pitch = st->xz_pitch,
                                              .B_pitch = st->y_pitch,
                                              .C_pitch = st->y_pitch,
                                              .out_pitch = st->E_pitch,
-                                             .b = 1,
+                                             .b = t->count,
                                              .d = m->E};
         return launch(m, run, MAMBA_SCAN, RT_DECODE, &a, sizeof a, err);
     }
-    struct selective_scan_args a = {.u = st->s,
-                                    .delta = st->dt,
+    struct selective_scan_args a = {.u = u,
+                                    .delta = dt,
                                     .z = z,
                                     .B = B,
                                     .C = C,
@@ -87,24 +110,38 @@ static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const m
                                     .dt_bias = w->dt_bias,
                                     .h0 = h,
                                     .h_last = h,
-                                    .out = st->o,
+                                    .out = o,
                                     .u_pitch = st->E_pitch,
                                     .delta_pitch = st->E_pitch,
                                     .z_pitch = st->xz_pitch,
                                     .B_pitch = st->y_pitch,
                                     .C_pitch = st->y_pitch,
                                     .out_pitch = st->E_pitch,
-                                    .b = 1,
-                                    .l = rows,
+                                    .b = t->count,
+                                    .l = t->rows,
                                     .d = m->E};
     return launch(m, run, MAMBA_SCAN, RT_PREFILL, &a, sizeof a, err);
 }
 
-static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32_t index, float *r,
-                       int32_t rows, ts_err *err) {
+/* A stage that knows sequences, over the stretches of a pass. */
+typedef ts_status (*stretch_stage)(const mamba *m, rt_run *run, const mamba_layer *w,
+                                   const mamba_state *st, int32_t index, const stretch *t,
+                                   ts_err *err);
+
+static ts_status by_stretch(stretch_stage stage, const mamba *m, rt_run *run, const mamba_state *st,
+                            int32_t index, const rt_pass *pass, ts_err *err) {
+    for (int32_t next = 0, at = 0; next < pass->count;) {
+        stretch t = take_stretch(pass, &next, at);
+        TS_TRY(stage(m, run, &m->layers[index], st, index, &t, err));
+        at += t.count * t.rows;
+    }
+    return TS_STATUS_OK;
+}
+
+static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32_t index,
+                       const rt_pass *pass, float *r, ts_err *err) {
     const mamba_layer *w = &m->layers[index];
-    void *conv_state = st->conv + (size_t)index * st->conv_stride;
-    float *h = (float *)(void *)(st->h + (size_t)index * st->h_stride);
+    int32_t rows = pass->rows;
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
     TS_TRY(normalize(m, run, w->norm, r, st->u, st->d_pitch, rows, err));
     TS_TRY(project(m, run, MAMBA_IN_PROJ,
@@ -118,7 +155,7 @@ static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32
                                        .n = 2 * m->E,
                                        .k = m->d},
                    err));
-    TS_TRY(convolve(m, run, w, st, conv_state, rows, err));
+    TS_TRY(by_stretch(convolve, m, run, st, index, pass, err));
     TS_TRY(project(m, run, MAMBA_X_PROJ,
                    &(struct gemm_args){.x = st->s,
                                        .w = w->x_proj,
@@ -140,7 +177,7 @@ static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32
                                        .n = m->E,
                                        .k = m->R},
                    err));
-    TS_TRY(scan(m, run, w, st, h, rows, err));
+    TS_TRY(by_stretch(scan, m, run, st, index, pass, err));
     return project(m, run, MAMBA_OUT_PROJ,
                    &(struct gemm_args){.x = st->o,
                                        .w = w->out_proj,
@@ -156,10 +193,10 @@ static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32
                    err);
 }
 
-static ts_status layers(const void *self, rt_run *run, void *state, float *r, int32_t rows,
+static ts_status layers(const void *self, rt_run *run, void *state, const rt_pass *pass, float *r,
                         ts_err *err) {
     const mamba *m = self;
-    for (int32_t i = 0; i < m->L; i++) TS_TRY(layer(m, run, state, i, r, rows, err));
+    for (int32_t i = 0; i < m->L; i++) TS_TRY(layer(m, run, state, i, pass, r, err));
     return TS_STATUS_OK;
 }
 
@@ -187,10 +224,10 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                    err);
 }
 
-static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *id,
-                        ts_err *err) {
+static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *ids,
+                        int32_t rows, ts_err *err) {
     const mamba *m = self;
-    return rt_stage_argmax(run, m->groups[MAMBA_ARGMAX], logits, m->V, id, err);
+    return rt_stage_argmax(run, m->groups[MAMBA_ARGMAX], logits, m->V, ids, rows, err);
 }
 
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
@@ -216,21 +253,36 @@ static void place_state(const void *self, const rt_session_size *size, rt_sessio
     const mamba *m = self;
     mamba_state *st = state;
     rt_layout *kept = &memory->kept, *work = &memory->work;
-    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)size->chunk;
+    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)size->rows,
+           places = (size_t)size->sequences;
     st->d_pitch = rt_pitch(m->d, element);
     st->E_pitch = rt_pitch(m->E, element);
     st->xz_pitch = rt_pitch(2 * (int64_t)m->E, element);
     st->y_pitch = rt_pitch(m->P, element);
     st->conv_bytes = (size_t)(m->K - 1) * (size_t)m->E * element;
-    st->conv = take_layers(m, kept, st->conv_bytes, &st->conv_stride);
-    st->h = take_layers(m, kept, (size_t)m->E * (size_t)m->N * sizeof(float), &st->h_stride);
-    st->conv_next = rt_layout_take(work, st->conv_bytes);
+    st->h_bytes = (size_t)m->E * (size_t)m->N * sizeof(float);
+    st->conv = take_layers(m, kept, places * st->conv_bytes, &st->conv_stride);
+    st->h = take_layers(m, kept, places * st->h_bytes, &st->h_stride);
+    st->conv_next = rt_layout_take(work, places * st->conv_bytes);
     st->u = rt_layout_take(work, rows * (size_t)st->d_pitch * element);
     st->xz = rt_layout_take(work, rows * (size_t)st->xz_pitch * element);
     st->s = rt_layout_take(work, rows * (size_t)st->E_pitch * element);
     st->y = rt_layout_take(work, rows * (size_t)st->y_pitch * element);
     st->dt = rt_layout_take(work, rows * (size_t)st->E_pitch * element);
     st->o = rt_layout_take(work, rows * (size_t)st->E_pitch * element);
+}
+
+static ts_status forget(const void *self, rt_run *run, void *state, int32_t sequence, ts_err *err) {
+    const mamba *m = self;
+    const mamba_state *st = state;
+    size_t place = (size_t)sequence;
+    for (size_t i = 0; i < (size_t)m->L; i++) {
+        char *conv = st->conv + i * st->conv_stride + place * st->conv_bytes,
+             *h = st->h + i * st->h_stride + place * st->h_bytes;
+        TS_TRY(run->device->ops->fill(run->device, run->stream, conv, 0, st->conv_bytes, err));
+        TS_TRY(run->device->ops->fill(run->device, run->stream, h, 0, st->h_bytes, err));
+    }
+    return TS_STATUS_OK;
 }
 
 const rt_arch rt_mamba = {
@@ -246,6 +298,7 @@ const rt_arch rt_mamba = {
     .load_weights = mamba_load_weights,
     .idle_bytes = mamba_idle_bytes,
     .place_state = place_state,
+    .forget = forget,
     .embed = embed,
     .layers = layers,
     .head = head,

@@ -58,19 +58,21 @@ typedef struct mamba {
     mamba_layer *layers; /* [L], owned */
 } mamba;
 
-/* A session's buffers on the device; activations are of the model's dtype, rows padded. */
+/* A session's buffers on the device; activations are of the model's dtype, rows padded. States are
+ * those of all sequences of the session, one after another in each layer. */
 typedef struct mamba_state {
-    char *
-        conv; /* L times conv_stride: the last K-1 inputs of the convolution, [K-1, E], oldest first */
-    char *h; /* L times h_stride: [E, N] fp32 */
-    size_t conv_stride, h_stride, conv_bytes;
-    void *conv_next; /* [K-1, E]: the state after a chunk, until it is copied over the one before */
-    void *u;         /* [chunk, d]: normalised rows */
-    void *xz;        /* [chunk, 2E]: x, then the gate z */
-    void *s;         /* [chunk, E]: x after convolution and SiLU */
-    void *y;         /* [chunk, P]: delta, B, C */
-    void *dt;        /* [chunk, E]: time step before bias and softplus */
-    void *o;         /* [chunk, E]: gated output of the scan */
+    char *conv; /* L times conv_stride: the last K-1 inputs of the convolution, [sequences, K-1, E],
+                   oldest first */
+    char *h;    /* L times h_stride: [sequences, E, N] fp32 */
+    size_t conv_stride, h_stride; /* bytes, of a layer */
+    size_t conv_bytes, h_bytes;   /* of a sequence */
+    void *conv_next; /* [sequences, K-1, E]: after a chunk, until copied over the ones before */
+    void *u;         /* [rows, d]: normalised rows */
+    void *xz;        /* [rows, 2E]: x, then the gate z */
+    void *s;         /* [rows, E]: x after convolution and SiLU */
+    void *y;         /* [rows, P]: delta, B, C */
+    void *dt;        /* [rows, E]: time step before bias and softplus */
+    void *o;         /* [rows, E]: gated output of the scan */
     int64_t d_pitch, xz_pitch, E_pitch, y_pitch; /* elements */
 } mamba_state;
 

@@ -1,6 +1,4 @@
-/* The text model of Qwen2-VL. Attention reads q from the fused row, and keys and values from the
- * cache, in place. A pass over one row takes the decode kernels, which find where they are in device
- * memory, so that its captured graph can be replayed while the context grows.
+/* The text model of Qwen2-VL:
  *
  *     [q k v] = qkv norm1(r)      q, k turned by their positions; k, v to their slots
  *     r = r + o attention(q, K, V)          r = r + down (silu(gate u) * (up u)),  u = norm2(r)
@@ -10,153 +8,24 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "../../templates/rotary/args.h"
-#include "../../templates/sdpa/args.h"
-#include "../../templates/sdpa_decode/args.h"
 #include "stages.h"
-
-/* A session's buffers on the device; activations are of the model's dtype, rows padded. */
-typedef struct text_state {
-    char *k, *v;    /* L times stride: [context, kv] */
-    size_t stride;  /* bytes of a layer's cache */
-    void *u;        /* [chunk, d]: normalised rows */
-    void *qkv;      /* [chunk, qkv] */
-    void *o;        /* [chunk, q]: what attention gives */
-    void *h;        /* [chunk, F] */
-    float *cos_sin; /* [context, c/2, 2] */
-    int32_t *rows;  /* [4, chunk]: positions of the three axes, slots, of a pass */
-    int32_t *step;  /* the same of a pass over one row, then where the keys begin, how many */
-    int64_t d_pitch, qkv_pitch, q_pitch, kv_pitch, F_pitch; /* elements */
-    int32_t context;
-    int32_t first; /* slot of the first row of the pass */
-} text_state;
-
-enum { STEP_POSITIONS, STEP_SLOT = 3, STEP_BEGIN, STEP_LENGTH, STEP_INTS };
 
 static ts_status project(const qwen2vl *m, rt_run *run, qwen2vl_op op, struct gemm_args *g,
                          ts_err *err) {
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
-static ts_status normalize(const qwen2vl *m, rt_run *run, const text_state *st, const float *weight,
-                           const float *r, int32_t rows, ts_err *err) {
+ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st,
+                            const float *weight, const float *r, int32_t rows, ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
     return rt_stage_norm(run, m->groups[QWEN2VL_NORM], &norm, r, st->u, st->d_pitch, rows, err);
 }
 
-/* Column `column` of the fused rows. */
-static void *column_of(const qwen2vl *m, const text_state *st, int32_t column) {
-    return (char *)st->qkv + (size_t)column * rt_dtype_bytes(m->dtype);
-}
-
-/* q in place; k and v to the cache. */
-static ts_status rotate(const qwen2vl *m, rt_run *run, const text_state *st, void *k, void *v,
-                        int32_t rows, ts_err *err) {
-    bool step = rows == 1;
-    struct rotary_args a = {
-        .q = st->qkv,
-        .k = column_of(m, st, m->q),
-        .v = column_of(m, st, m->q + m->kv),
-        .cos_sin = st->cos_sin,
-        .positions = step ? st->step + STEP_POSITIONS : st->rows,
-        .slot = step ? st->step + STEP_SLOT : st->rows + 3 * (size_t)rows,
-        .q_out = st->qkv,
-        .k_out = k,
-        .v_out = v,
-        .q_pitch = st->qkv_pitch,
-        .k_pitch = st->qkv_pitch,
-        .v_pitch = st->qkv_pitch,
-        .positions_pitch = rows,
-        .q_out_pitch = st->qkv_pitch,
-        .k_out_pitch = st->kv_pitch,
-        .v_out_pitch = st->kv_pitch,
-        .m = rows,
-        .hq = m->H,
-        .hkv = m->G,
-        .slots = st->context,
-        .p = st->context,
-        .s0 = m->sections[0],
-        .s1 = m->sections[0] + m->sections[1],
-    };
-    return rt_run_launch(run, m->groups[QWEN2VL_ROTARY][rt_phase_of(rows)], &a, sizeof a, err);
-}
-
-static ts_status attend(const qwen2vl *m, rt_run *run, const text_state *st, const void *k,
-                        const void *v, int32_t rows, ts_err *err) {
-    float scale = 1 / sqrtf((float)m->c);
-    if (rows == 1) {
-        struct sdpa_decode_args a = {.q = st->qkv,
-                                     .k = k,
-                                     .v = v,
-                                     .k_begin = st->step + STEP_BEGIN,
-                                     .k_len = st->step + STEP_LENGTH,
-                                     .out = st->o,
-                                     .q_pitch = st->qkv_pitch,
-                                     .k_pitch = st->kv_pitch,
-                                     .v_pitch = st->kv_pitch,
-                                     .out_pitch = st->q_pitch,
-                                     .b = 1,
-                                     .lk = st->context,
-                                     .hkv = m->G,
-                                     .slots = st->context,
-                                     .scale = scale};
-        return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION_STEP][RT_DECODE], &a, sizeof a, err);
-    }
-    struct sdpa_args a = {.q = st->qkv,
-                          .k = k,
-                          .v = v,
-                          .out = st->o,
-                          .q_pitch = st->qkv_pitch,
-                          .k_pitch = st->kv_pitch,
-                          .v_pitch = st->kv_pitch,
-                          .out_pitch = st->q_pitch,
-                          .b = 1,
-                          .lq = rows,
-                          .lk = st->first + rows,
-                          .hq = m->H,
-                          .hkv = m->G,
-                          .scale = scale};
-    return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION][RT_PREFILL], &a, sizeof a, err);
-}
-
-static ts_status attention(const qwen2vl *m, rt_run *run, const text_state *st, int32_t index,
-                           float *r, int32_t rows, ts_err *err) {
-    const qwen2vl_layer *w = &m->layers[index];
-    void *k = st->k + (size_t)index * st->stride, *v = st->v + (size_t)index * st->stride;
-    int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, st, w->norm1, r, rows, err));
-    TS_TRY(project(m, run, QWEN2VL_QKV,
-                   &(struct gemm_args){.x = st->u,
-                                       .w = w->qkv,
-                                       .bias = w->qkv_bias,
-                                       .out = st->qkv,
-                                       .x_pitch = st->d_pitch,
-                                       .out_pitch = st->qkv_pitch,
-                                       .m = rows,
-                                       .n = m->qkv,
-                                       .k = m->d},
-                   err));
-    TS_TRY(rotate(m, run, st, k, v, rows, err));
-    TS_TRY(attend(m, run, st, k, v, rows, err));
-    return project(m, run, QWEN2VL_O,
-                   &(struct gemm_args){.x = st->o,
-                                       .w = w->o,
-                                       .residual = r,
-                                       .out = r,
-                                       .x_pitch = st->q_pitch,
-                                       .residual_pitch = r_pitch,
-                                       .out_pitch = r_pitch,
-                                       .m = rows,
-                                       .n = m->d,
-                                       .k = m->q},
-                   err);
-}
-
-static ts_status feed_forward(const qwen2vl *m, rt_run *run, const text_state *st, int32_t index,
+static ts_status feed_forward(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, int32_t index,
                               float *r, int32_t rows, ts_err *err) {
     const qwen2vl_layer *w = &m->layers[index];
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, st, w->norm2, r, rows, err));
+    TS_TRY(qwen2vl_normalize(m, run, st, w->norm2, r, rows, err));
     TS_TRY(project(m, run, QWEN2VL_GATE_UP,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->gate_up,
@@ -181,12 +50,12 @@ static ts_status feed_forward(const qwen2vl *m, rt_run *run, const text_state *s
                    err);
 }
 
-static ts_status layers(const void *self, rt_run *run, void *state, float *r, int32_t rows,
+static ts_status layers(const void *self, rt_run *run, void *state, const rt_pass *pass, float *r,
                         ts_err *err) {
     const qwen2vl *m = self;
     for (int32_t i = 0; i < m->L; i++) {
-        TS_TRY(attention(m, run, state, i, r, rows, err));
-        TS_TRY(feed_forward(m, run, state, i, r, rows, err));
+        TS_TRY(qwen2vl_attention(m, run, state, i, pass, r, err));
+        TS_TRY(feed_forward(m, run, state, i, r, pass->rows, err));
     }
     return TS_STATUS_OK;
 }
@@ -201,8 +70,8 @@ static ts_status embed(const void *self, rt_run *run, const int32_t *ids, float 
 static ts_status head(const void *self, rt_run *run, void *state, const float *r, int32_t rows,
                       float *logits, ts_err *err) {
     const qwen2vl *m = self;
-    const text_state *st = state;
-    TS_TRY(normalize(m, run, st, m->top.norm, r, rows, err));
+    const qwen2vl_text *st = state;
+    TS_TRY(qwen2vl_normalize(m, run, st, m->top.norm, r, rows, err));
     return project(m, run, QWEN2VL_HEAD,
                    &(struct gemm_args){.x = st->u,
                                        .w = m->tied ? m->top.embedding : m->head.head,
@@ -215,40 +84,16 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                    err);
 }
 
-static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *id,
-                        ts_err *err) {
+static ts_status argmax(const void *self, rt_run *run, const float *logits, int32_t *ids,
+                        int32_t rows, ts_err *err) {
     const qwen2vl *m = self;
-    return rt_stage_argmax(run, m->groups[QWEN2VL_ARGMAX], logits, m->V, id, err);
-}
-
-static ts_status advance(const void *self, rt_run *run, void *state, int32_t first,
-                         const int32_t *positions, size_t pitch, int32_t rows, ts_err *err) {
-    (void)self;
-    text_state *st = state;
-    const rt_device_ops *ops = run->device->ops;
-    st->first = first;
-    if (rows == 1) {
-        const int32_t step[STEP_INTS] = {
-            positions[0], positions[pitch], positions[2 * pitch], first, 0, first + 1};
-        return ops->upload(run->device, run->stream, st->step, step, sizeof step, err);
-    }
-    size_t count = (size_t)rows;
-    int32_t *all = malloc(4 * count * sizeof *all);
-    if (!all) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "positions of %d rows", rows);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t axis = 0; axis < 3; axis++) all[axis * count + i] = positions[axis * pitch + i];
-        all[3 * count + i] = first + (int32_t)i;
-    }
-    ts_status status = ops->upload(run->device, run->stream, st->rows, all, 4 * count * sizeof *all,
-                                   err);
-    free(all);
-    return status;
+    return rt_stage_argmax(run, m->groups[QWEN2VL_ARGMAX], logits, m->V, ids, rows, err);
 }
 
 /* Angles in double: in fp32 those of position 30000 would be off in the third digit. */
 static ts_status start(const void *self, rt_run *run, void *state, ts_err *err) {
     const qwen2vl *m = self;
-    const text_state *st = state;
+    const qwen2vl_text *st = state;
     size_t half = (size_t)m->c / 2, bytes = (size_t)st->context * 2 * half * sizeof(float);
     float *table = malloc(bytes);
     if (!table) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "angles of %d positions", st->context);
@@ -269,26 +114,26 @@ static ts_status start(const void *self, rt_run *run, void *state, ts_err *err) 
 static void place_state(const void *self, const rt_session_size *size, rt_session_memory *memory,
                         void *state) {
     const qwen2vl *m = self;
-    text_state *st = state;
+    qwen2vl_text *st = state;
     rt_layout *work = &memory->work;
-    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)size->chunk,
-           context = (size_t)size->context;
+    size_t element = rt_dtype_bytes(m->dtype), rows = (size_t)size->rows;
+    st->rows = size->rows;
     st->context = size->context;
+    st->slots = size->sequences * size->context;
     st->d_pitch = rt_pitch(m->d, element);
     st->qkv_pitch = rt_pitch(m->qkv, element);
     st->q_pitch = rt_pitch(m->q, element);
     st->kv_pitch = rt_pitch(m->kv, element);
     st->F_pitch = rt_pitch(m->F, element);
-    st->stride = rt_layout_bytes(context * (size_t)st->kv_pitch * element);
+    st->stride = rt_layout_bytes((size_t)st->slots * (size_t)st->kv_pitch * element);
     st->k = rt_layout_take(&memory->cache, (size_t)m->L * st->stride);
     st->v = rt_layout_take(&memory->cache, (size_t)m->L * st->stride);
     st->u = rt_layout_take(work, rows * (size_t)st->d_pitch * element);
-    st->qkv = rt_layout_take(work, rows * (size_t)st->qkv_pitch * element);
+    st->qkv = rt_layout_take(work, rows * (size_t)(st->q_pitch + 2 * st->kv_pitch) * element);
     st->o = rt_layout_take(work, rows * (size_t)st->q_pitch * element);
     st->h = rt_layout_take(work, rows * (size_t)st->F_pitch * element);
-    st->cos_sin = rt_layout_take(work, context * (size_t)m->c * sizeof(float));
-    st->rows = rt_layout_take(work, 4 * rows * sizeof(int32_t));
-    st->step = rt_layout_take(work, STEP_INTS * sizeof(int32_t));
+    st->cos_sin = rt_layout_take(work, (size_t)st->context * (size_t)m->c * sizeof(float));
+    st->places = rt_layout_take(work, RT_PLACES * rows * sizeof(int32_t));
 }
 
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
@@ -309,7 +154,7 @@ const rt_arch rt_qwen2vl = {
     .model_type = "qwen2_vl",
     .class_name = "Qwen2VLForConditionalGeneration",
     .self_bytes = sizeof(qwen2vl),
-    .state_bytes = sizeof(text_state),
+    .state_bytes = sizeof(qwen2vl_text),
     .configure = qwen2vl_configure,
     .release = qwen2vl_release,
     .problems = problems,
@@ -319,7 +164,7 @@ const rt_arch rt_qwen2vl = {
     .idle_bytes = qwen2vl_idle_bytes,
     .place_state = place_state,
     .start = start,
-    .advance = advance,
+    .advance = qwen2vl_advance,
     .media_ids = media_ids,
     .see = qwen2vl_see,
     .embed = embed,

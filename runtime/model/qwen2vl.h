@@ -97,6 +97,30 @@ typedef struct qwen2vl {
     qwen2vl_block *blocks; /* [B], owned */
 } qwen2vl;
 
+/* A session's buffers on the device; activations are of the model's dtype, rows padded. */
+typedef struct qwen2vl_text {
+    char *k, *v;     /* L times stride: [sequences * context, kv] */
+    size_t stride;   /* bytes of a layer's cache */
+    void *u;         /* [rows, d]: normalised rows */
+    void *qkv;       /* [rows, qkv], or q, k and v one after another */
+    void *o;         /* [rows, q]: what attention gives */
+    void *h;         /* [rows, F] */
+    float *cos_sin;  /* [context, c/2, 2] */
+    int32_t *places; /* [RT_PLACES, rows] of the pass, as qwen2vl_advance lays them out */
+    int64_t d_pitch, qkv_pitch, q_pitch, kv_pitch, F_pitch; /* elements */
+    int32_t rows, context, slots;
+} qwen2vl_text;
+
+/* qwen2vl.c: st->u = norm of the rows of r */
+ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st,
+                            const float *weight, const float *r, int32_t rows, ts_err *err);
+
+/* qwen2vl_attention.c: r + attention of layer `index`; and rt_arch.advance */
+ts_status qwen2vl_attention(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, int32_t index,
+                            const rt_pass *pass, float *r, ts_err *err);
+ts_status qwen2vl_advance(const void *self, rt_run *run, void *state, const rt_pass *pass,
+                          ts_err *err);
+
 /* qwen2vl_config.c */
 ts_status qwen2vl_configure(void *self, const rt_config *config, rt_arch_shape *shape, ts_err *err);
 void qwen2vl_release(void *self);

@@ -23,7 +23,7 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
     [QWEN2VL_ROTARY] = {"head_dim={c} dtype={dtype} cache=1",
                         {{"rotary", "m={m} hq={H} hkv={G} slots=4096 p=4096 s0={s0} s1={s1}"},
                          {"rotary", "m=1 hq={H} hkv={G} slots=4096 p=4096 s0={s0} s1={s1}"}}},
-    [QWEN2VL_ATTENTION] = {"head_dim={c} dtype={dtype} causal=1 varlen=0",
+    [QWEN2VL_ATTENTION] = {"head_dim={c} dtype={dtype} causal=1 varlen=1",
                            {{"sdpa", "b=1 lq={m} lk={m} hq={H} hkv={G}"}, {NULL, NULL}}},
     [QWEN2VL_ATTENTION_STEP] = {"group={group} head_dim={c} dtype={dtype}",
                                 {{NULL, NULL}, {"sdpa_decode", "b=1 lk=2048 hkv={G} slots=4096"}}},

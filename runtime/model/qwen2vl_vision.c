@@ -33,8 +33,8 @@ typedef struct look {
     void *workspace;
 } look;
 
-static ts_status count(const qwen2vl *m, const rt_seen *media, size_t media_count, look *k,
-                       ts_err *err) {
+static ts_status count(const qwen2vl *m, const rt_seen *media, size_t media_count, bool unfused,
+                       look *k, ts_err *err) {
     int64_t patches = 0, frames = 0;
     for (size_t i = 0; i < media_count; i++) {
         rt_grid g = media[i].grid;
@@ -55,7 +55,7 @@ static ts_status count(const qwen2vl *m, const rt_seen *media, size_t media_coun
     k->frames = (int32_t)frames;
     k->X_pitch = rt_pitch(m->X, element);
     k->D_pitch = rt_pitch(m->D, element);
-    k->qkv_pitch = rt_pitch(3 * (int64_t)m->D, element);
+    k->qkv_pitch = unfused ? k->D_pitch : rt_pitch(3 * (int64_t)m->D, element);
     k->M_pitch = rt_pitch(m->M, element);
     k->Y_pitch = rt_pitch(m->Y, element);
     k->x_pitch = rt_pitch(m->D, sizeof(float));
@@ -71,7 +71,7 @@ static void place(const qwen2vl *m, look *k, size_t workspace_bytes, rt_layout *
                                            element);
     k->x = rt_layout_take(layout, P * (size_t)k->x_pitch * sizeof(float));
     k->u = rt_layout_take(layout, P * (size_t)k->D_pitch * element);
-    k->qkv = rt_layout_take(layout, P * (size_t)k->qkv_pitch * element);
+    k->qkv = rt_layout_take(layout, P * 3 * (size_t)k->D_pitch * element);
     k->h = rt_layout_take(layout, larger(P * (size_t)k->M_pitch, T * (size_t)k->Y_pitch) * element);
     k->cos_sin = rt_layout_take(layout, (size_t)k->table * (size_t)m->a * sizeof(float));
     k->positions = rt_layout_take(layout, 3 * P * sizeof(int32_t));
@@ -192,17 +192,41 @@ static ts_status normalize(const qwen2vl *m, rt_run *run, const look *k, const f
     return rt_stage_norm(run, m->groups[QWEN2VL_V_NORM], &norm, k->x, k->u, k->D_pitch, k->P, err);
 }
 
-static void *column_of(const qwen2vl *m, const look *k, int32_t column) {
-    return (char *)k->qkv + (size_t)column * rt_dtype_bytes(m->dtype);
+/* q, k or v (part 0, 1, 2): columns of the fused rows, or a matrix of its own. */
+static void *part_of(const qwen2vl *m, const rt_run *run, const look *k, int32_t part) {
+    int64_t elements = run->unfused ? part * (int64_t)k->P * k->D_pitch : part * (int64_t)m->D;
+    return (char *)k->qkv + (size_t)elements * rt_dtype_bytes(m->dtype);
+}
+
+/* One product, or (unfused) one for each of the three parts of its weight. */
+static ts_status project_qkv(const qwen2vl *m, rt_run *run, const look *k, const qwen2vl_block *w,
+                             ts_err *err) {
+    int32_t parts = run->unfused ? 3 : 1, n = 3 * m->D / parts;
+    size_t w_bytes = (size_t)(n * k->D_pitch) * rt_dtype_bytes(m->dtype);
+    for (int32_t i = 0; i < parts; i++) {
+        product p = {.op = QWEN2VL_V_QKV,
+                     .x = k->u,
+                     .w = (const char *)w->qkv + (size_t)i * w_bytes,
+                     .bias = w->qkv_bias + i * n,
+                     .out = part_of(m, run, k, i),
+                     .x_pitch = k->D_pitch,
+                     .out_pitch = k->qkv_pitch,
+                     .m = k->P,
+                     .n = n,
+                     .k = m->D};
+        TS_TRY(multiply(m, run, &p, err));
+    }
+    return TS_STATUS_OK;
 }
 
 static ts_status rotate(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
+    void *keys = part_of(m, run, k, 1);
     struct rotary_args a = {.q = k->qkv,
-                            .k = column_of(m, k, m->D),
+                            .k = keys,
                             .cos_sin = k->cos_sin,
                             .positions = k->positions,
                             .q_out = k->qkv,
-                            .k_out = column_of(m, k, m->D),
+                            .k_out = keys,
                             .q_pitch = k->qkv_pitch,
                             .k_pitch = k->qkv_pitch,
                             .positions_pitch = k->P,
@@ -218,8 +242,8 @@ static ts_status rotate(const qwen2vl *m, rt_run *run, const look *k, ts_err *er
 
 static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
     struct sdpa_args a = {.q = k->qkv,
-                          .k = column_of(m, k, m->D),
-                          .v = column_of(m, k, 2 * m->D),
+                          .k = part_of(m, run, k, 1),
+                          .v = part_of(m, run, k, 2),
                           .cu_q = k->offsets,
                           .cu_k = k->offsets,
                           .out = k->pixels,
@@ -238,8 +262,6 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *er
 
 static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2vl_block *w,
                        ts_err *err) {
-    product qkv = {QWEN2VL_V_QKV, k->u, w->qkv,   w->qkv_bias, k->qkv, k->D_pitch,
-                   k->qkv_pitch,  k->P, 3 * m->D, m->D,        false};
     product proj = {QWEN2VL_V_PROJ, k->pixels, w->proj, w->proj_bias, k->x, k->D_pitch,
                     k->x_pitch,     k->P,      m->D,    m->D,         true};
     product fc1 = {QWEN2VL_V_FC1, k->u, w->fc1, w->fc1_bias, k->h, k->D_pitch,
@@ -247,7 +269,7 @@ static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2
     product fc2 = {QWEN2VL_V_FC2, k->h, w->fc2, w->fc2_bias, k->x, k->M_pitch,
                    k->x_pitch,    k->P, m->D,   m->M,        true};
     TS_TRY(normalize(m, run, k, w->norm1, w->norm1_bias, err));
-    TS_TRY(multiply(m, run, &qkv, err));
+    TS_TRY(project_qkv(m, run, k, w, err));
     TS_TRY(rotate(m, run, k, err));
     TS_TRY(attend(m, run, k, err));
     TS_TRY(multiply(m, run, &proj, err));
@@ -280,8 +302,8 @@ ts_status qwen2vl_see(const void *self, rt_run *run, const rt_seen *media, size_
     look k = {0};
     void *memory = NULL, *out = NULL;
     ts_err reason = {0};
-    TS_TRY(count(m, media, media_count, &k, err));
-    rt_run trial = {.device = device, .measure = true};
+    TS_TRY(count(m, media, media_count, run->unfused, &k, err));
+    rt_run trial = {.device = device, .measure = true, .unfused = run->unfused};
     rt_layout none = {0}, layout = {0};
     place(m, &k, 0, &none);
     TS_TRY(tower(m, &trial, &k, err));
@@ -299,6 +321,7 @@ ts_status qwen2vl_see(const void *self, rt_run *run, const rt_seen *media, size_
     k.out = out;
     rt_run real = {.device = device,
                    .stream = run->stream,
+                   .unfused = run->unfused,
                    .workspace = k.workspace,
                    .workspace_bytes = trial.workspace_bytes};
     status = send_pixels(m, &real, &k, media, media_count, err);

@@ -25,6 +25,7 @@ typedef struct rt_run {
     ts_device *device;
     void *stream;
     bool measure;    /* launch and copy nothing, note the workspace that would be needed */
+    bool unfused;    /* attention with products and cache writes of their own, to compare */
     void *workspace; /* shared by all launches of the run: they follow each other on one stream */
     size_t workspace_bytes;
 } rt_run;

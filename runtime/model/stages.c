@@ -55,8 +55,8 @@ ts_status rt_stage_embed(rt_run *run, const rt_group *const groups[RT_PHASES], t
 }
 
 ts_status rt_stage_argmax(rt_run *run, const rt_group *const groups[RT_PHASES], const float *logits,
-                          int32_t vocab, int32_t *id, ts_err *err) {
+                          int32_t vocab, int32_t *ids, int32_t rows, ts_err *err) {
     struct argmax_args a = {
-        .x = logits, .out = id, .x_pitch = rt_pitch(vocab, sizeof(float)), .m = 1, .v = vocab};
+        .x = logits, .out = ids, .x_pitch = rt_pitch(vocab, sizeof(float)), .m = rows, .v = vocab};
     return rt_run_launch(run, groups[RT_DECODE], &a, sizeof a, err);
 }

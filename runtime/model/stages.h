@@ -29,8 +29,8 @@ ts_status rt_stage_norm(rt_run *run, const rt_group *const groups[RT_PHASES],
 ts_status rt_stage_embed(rt_run *run, const rt_group *const groups[RT_PHASES], ts_dtype dtype,
                          const void *table, int32_t vocab, int32_t d, const int32_t *ids, float *r,
                          int32_t rows, ts_err *err);
-/* *id = argmax of one row of logits. */
+/* ids[i] = argmax of row i of logits [rows, vocab]. */
 ts_status rt_stage_argmax(rt_run *run, const rt_group *const groups[RT_PHASES], const float *logits,
-                          int32_t vocab, int32_t *id, ts_err *err);
+                          int32_t vocab, int32_t *ids, int32_t rows, ts_err *err);
 
 #endif

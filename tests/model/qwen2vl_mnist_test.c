@@ -11,7 +11,7 @@
 
 #define QWEN_MNIST "tests/fixtures/qwen2vl-mnist"
 
-enum { SIDE = 56, DIGITS = 1000, MOST_IDS = 16, MOST_IMAGES = 2 };
+enum { SIDE = 56, DIGITS = 1000, MOST_IDS = 16, MOST_IMAGES = 2, BATCH = 50 };
 
 static ts_model *model;
 static ts_tokenizer *tokenizer;
@@ -20,31 +20,81 @@ static rt_chat_form form;
 static rt_processor processor;
 static rt_pool *pool;
 
-/* The ids that the model answers with, the end included. */
-static size_t ask(const rt_image *images, size_t count, const char *question, int32_t *answer) {
+/* A question about images, as a session takes it. */
+typedef struct question {
+    ts_prompt prompt;
+    int32_t *ids;
     ts_medium media[MOST_IMAGES];
+    float *rows[MOST_IMAGES];
+} question;
+
+/* Zero-initialised questions; free with drop. `q` must stay where it is. */
+static void pose(question *q, int32_t sequence, const rt_image *images, size_t count,
+                 const char *text) {
     rt_grid grids[MOST_IMAGES];
-    float *rows[MOST_IMAGES] = {0};
-    int32_t *ids = NULL;
-    size_t id_count = 0, answered = 0;
+    size_t id_count = 0;
     for (size_t i = 0; i < count; i++) {
         OK(rt_processor_grid(&processor, images[i].width, images[i].height, 1, &grids[i], err));
-        rows[i] = malloc(rt_grid_rows(grids[i]) * rt_processor_row_floats(&processor) *
-                         sizeof *rows[i]);
-        OK(rt_processor_image(&processor, grids[i], &images[i], pool, rows[i], err));
-        media[i] = (ts_medium){.t = grids[i].t, .h = grids[i].h, .w = grids[i].w, .rows = rows[i]};
+        q->rows[i] = malloc(rt_grid_rows(grids[i]) * rt_processor_row_floats(&processor) *
+                            sizeof *q->rows[i]);
+        OK(rt_processor_image(&processor, grids[i], &images[i], pool, q->rows[i], err));
+        q->media[i] = (ts_medium){
+            .t = grids[i].t, .h = grids[i].h, .w = grids[i].w, .rows = q->rows[i]};
     }
     rt_media named = {.images = grids, .image_count = count};
-    OK(rt_chat_ask(&form, tokenizer, rt_model_media_ids(model), &named, question, strlen(question),
-                   NULL, &ids, &id_count, err));
+    OK(rt_chat_ask(&form, tokenizer, rt_model_media_ids(model), &named, text, strlen(text), NULL,
+                   &q->ids, &id_count, err));
+    q->prompt = (ts_prompt){.sequence = sequence,
+                            .ids = q->ids,
+                            .count = id_count,
+                            .media = q->media,
+                            .media_count = count};
+}
+
+static void drop(question *q) {
+    for (size_t i = 0; i < MOST_IMAGES; i++) free(q->rows[i]);
+    ts_free(q->ids);
+    *q = (question){0};
+}
+
+/* The ids that the model answers with, the end included. */
+static size_t ask(const rt_image *images, size_t count, const char *text, int32_t *answer) {
+    question q = {0};
+    size_t answered = 0;
+    pose(&q, 0, images, count, text);
     OK(ts_session_reset(session, err));
-    OK(ts_session_prefill_media(session, ids, id_count, media, count, NULL, err));
+    OK(ts_session_prefill_batch(session, &q.prompt, 1, err));
     do {
         OK(ts_session_next(session, NULL, &answer[answered], err));
     } while (!ts_model_is_end(model, answer[answered++]) && answered < MOST_IDS);
-    for (size_t i = 0; i < count; i++) free(rows[i]);
-    ts_free(ids);
+    drop(&q);
     return answered;
+}
+
+/* The same of many questions at once: each goes on until its own end. */
+static void answer_all(ts_session *batch, const question *questions, size_t count,
+                       int32_t answers[][MOST_IDS], size_t *answered) {
+    ts_prompt prompts[BATCH];
+    int32_t going[BATCH], ids[BATCH];
+    size_t left = count;
+    for (size_t i = 0; i < count; i++) {
+        prompts[i] = questions[i].prompt;
+        going[i] = (int32_t)i;
+        answered[i] = 0;
+    }
+    OK(ts_session_reset(batch, err));
+    OK(ts_session_prefill_batch(batch, prompts, count, err));
+    while (left > 0) {
+        OK(ts_session_next_batch(batch, going, left, NULL, ids, err));
+        size_t still = 0;
+        for (size_t i = 0; i < left; i++) {
+            size_t who = (size_t)going[i];
+            answers[who][answered[who]++] = ids[i];
+            if (!ts_model_is_end(model, ids[i]) && answered[who] < MOST_IDS)
+                going[still++] = going[i];
+        }
+        left = still;
+    }
 }
 
 static char *text_of(const int32_t *ids, size_t count) {
@@ -91,38 +141,56 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void read_file(const char *name, long from, void *out, size_t bytes) {
+    FILE *file = fopen(scratch_path(QWEN_MNIST, name), "rb");
+    if (!file || fseek(file, from, SEEK_SET) || fread(out, bytes, 1, file) != 1)
+        fail_msg("%s cannot be read", name);
+    fclose(file);
+}
+
+/* Through the batch path. */
 static void digits_match(void **state) {
     (void)state;
     static const char *const words[] = {"zero", "one", "two",   "three", "four",
                                         "five", "six", "seven", "eight", "nine"};
     static uint8_t pixels[DIGITS][SIDE * SIDE], labels[DIGITS];
+    static question questions[BATCH];
+    static int32_t answers[BATCH][MOST_IDS];
     json_t *expected = read_json("expected.json");
     const json_t *predictions = json_object_get(expected, "predictions");
-    FILE *images = fopen(QWEN_MNIST "/test_images.idx3", "rb"),
-         *answers = fopen(QWEN_MNIST "/test_labels.idx1", "rb");
-    if (!images || !answers || fseek(images, 16, SEEK_SET) || fseek(answers, 8, SEEK_SET) ||
-        fread(pixels, sizeof pixels, 1, images) != 1 ||
-        fread(labels, sizeof labels, 1, answers) != 1)
-        fail_msg("the digits cannot be read");
-    fclose(images);
-    fclose(answers);
+    read_file("test_images.idx3", 16, pixels, sizeof pixels);
+    read_file("test_labels.idx1", 8, labels, sizeof labels);
     rt_image image = {0};
+    ts_session_options options = ts_session_defaults();
+    ts_session *batch = NULL;
+    options.sequences = BATCH;
+    options.context = 64;
     OK(rt_image_allocate(SIDE, SIDE, &image, err));
+    OK(ts_session_create(model, &options, &batch, err));
     int right = 0, as_reference = 0;
     double begin = now();
-    for (size_t n = 0; n < DIGITS; n++) {
-        int32_t answer[MOST_IDS];
-        for (size_t i = 0; i < SIDE * SIDE; i++) memset(image.pixels + 3 * i, pixels[n][i], 3);
-        size_t answered = ask(&image, 1, "What digit is this?", answer);
-        char *text = text_of(answer, answered);
-        right += strcmp(text, words[labels[n]]) == 0;
-        as_reference += strcmp(text, json_string_value(json_array_get(predictions, n))) == 0;
-        ts_free(text);
+    for (size_t first = 0; first < DIGITS; first += BATCH) {
+        size_t answered[BATCH];
+        for (size_t n = 0; n < BATCH; n++) {
+            for (size_t i = 0; i < SIDE * SIDE; i++)
+                memset(image.pixels + 3 * i, pixels[first + n][i], 3);
+            pose(&questions[n], (int32_t)n, &image, 1, "What digit is this?");
+        }
+        answer_all(batch, questions, BATCH, answers, answered);
+        for (size_t n = 0; n < BATCH; n++) {
+            char *text = text_of(answers[n], answered[n]);
+            right += strcmp(text, words[labels[first + n]]) == 0;
+            as_reference += strcmp(text,
+                                   json_string_value(json_array_get(predictions, first + n))) == 0;
+            ts_free(text);
+            drop(&questions[n]);
+        }
     }
-    printf("accuracy %.3f on %d digits, %d answers as the reference, %.2f s\n",
-           (double)right / DIGITS, DIGITS, as_reference, now() - begin);
+    printf("accuracy %.3f on %d digits in batches of %d, %d answers as the reference, %.2f s\n",
+           (double)right / DIGITS, DIGITS, BATCH, as_reference, now() - begin);
     assert_true(abs(right - 979) <= 2);
     assert_true(as_reference >= 997);
+    ts_session_close(batch);
     rt_image_free(&image);
     json_decref(expected);
 }

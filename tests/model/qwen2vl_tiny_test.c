@@ -1,66 +1,17 @@
 /* qwen2vl-tiny at fp32 against the reference: image features, logits, greedy ids of four prompts, and
  * the ways of cutting a prompt against each other. */
-#include "mamba.h"
+#include "qwen2vl_cases.h"
 
 #include "runtime/model/engine.h"
 #include "runtime/model/looks.h"
 #include "runtime/model/qwen2vl.h"
 
-#define QWEN_TINY "tests/fixtures/qwen2vl-tiny"
-
-static rt_tensors *expected;
 static ts_model *model;
 
 enum { VOCAB = 419, HIDDEN = 256, NEW = 16, MOST = 64, LAYERS = 3 };
 
 /* The fixture's bound; sums run in another order on a GPU. */
 static double bound(void) { return strcmp(test_device(), "cpu") == 0 ? 2e-4 : 1e-3; }
-
-/* A case of the fixture. */
-typedef struct prompt {
-    const char *name;
-    const int32_t *ids, *greedy;
-    size_t count;
-    const float *logits;
-    ts_medium media[2];
-    size_t media_count;
-    const float *features; /* NULL: the fixture has none of this case */
-    size_t feature_rows;
-} prompt;
-
-static const rt_tensor *find(const char *name, const char *what, bool needed) {
-    char text[64];
-    snprintf(text, sizeof text, "%s.%s", name, what);
-    const rt_tensor *tensor = rt_tensors_find(expected, text);
-    if (!tensor && needed) fail_msg("tensor %s is missing", text);
-    return tensor;
-}
-
-static prompt read_case(const char *name) {
-    const rt_tensor *ids = find(name, "input_ids", true);
-    prompt p = {.name = name, .ids = ids->data, .count = ids->count};
-    bool video = strcmp(name, "video") == 0;
-    p.logits = find(name, "logits", true)->data;
-    p.greedy = find(name, "greedy", true)->data;
-    const rt_tensor *features = find(name, "image_features", false),
-                    *grid = find(name, video ? "video_grid_thw" : "image_grid_thw", false);
-    if (features) p.features = features->data, p.feature_rows = (size_t)features->shape[0];
-    if (!grid) return p;
-    const float *rows = find(name, video ? "pixel_values_videos" : "pixel_values", true)->data;
-    const int32_t *thw = grid->data;
-    for (; p.media_count < (size_t)grid->shape[0]; p.media_count++, thw += 3) {
-        p.media[p.media_count] = (ts_medium){
-            .t = thw[0], .h = thw[1], .w = thw[2], .video = video, .rows = rows};
-        rows += (size_t)thw[0] * (size_t)thw[1] * (size_t)thw[2] * 1176;
-    }
-    return p;
-}
-
-static const char *const names[] = {"text", "image", "two_images", "video"};
-
-#define EACH_CASE(p)                                                      \
-    for (size_t case_ = 0; case_ < sizeof names / sizeof *names; case_++) \
-        for (prompt p = read_case(names[case_]); p.name; p.name = NULL)
 
 static void feed(ts_session *session, const prompt *p, float *logits) {
     OK(ts_session_reset(session, err));
@@ -149,6 +100,33 @@ static void every_chunk_size_matches(void **state) {
     ts_session_close(first);
 }
 
+/* Three products and copies give what one product and views give, in prompts and in steps. */
+static void unfused_is_fused(void **state) {
+    (void)state;
+    static float fused[MOST * VOCAB], apart[MOST * VOCAB];
+    ts_session_options options = ts_session_defaults();
+    ts_session *one = session_make(model, 512, NULL), *other = NULL;
+    options.all_logits = true;
+    options.unfused = true;
+    OK(ts_session_create(model, &options, &other, err));
+    EACH_CASE(p) {
+        feed(one, &p, fused);
+        feed(other, &p, apart);
+        check_close(p.name, apart, fused, p.count * VOCAB, 1e-5);
+        for (size_t i = 0; i < NEW; i++) {
+            const float *logits = NULL;
+            OK(ts_session_step(one, p.greedy[p.count + i], err));
+            OK(ts_session_logits(one, &logits, err));
+            memcpy(fused, logits, VOCAB * sizeof *logits);
+            OK(ts_session_step(other, p.greedy[p.count + i], err));
+            OK(ts_session_logits(other, &logits, err));
+            check_close("a step", logits, fused, VOCAB, 1e-5);
+        }
+    }
+    ts_session_close(one);
+    ts_session_close(other);
+}
+
 /* The decode path over a text gives what the prefill path gives. */
 static void token_by_token_matches(void **state) {
     (void)state;
@@ -214,6 +192,7 @@ int main(void) {
         cmocka_unit_test(logits_match),
         cmocka_unit_test(greedy_matches),
         cmocka_unit_test(every_chunk_size_matches),
+        cmocka_unit_test(unfused_is_fused),
         cmocka_unit_test(token_by_token_matches),
         cmocka_unit_test(media_must_fit),
         cmocka_unit_test(context_is_kept),
