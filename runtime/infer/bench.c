@@ -17,6 +17,7 @@
 #include "infer.h"
 
 enum { NEW_TOKENS = 128, LEAST_RUNS = 3, MOST_RUNS = 15, MOST_CONTEXT = 8192 };
+enum { BATCH = 8, BATCH_PROMPT = 64 };
 
 static const int32_t made_up_lengths[] = {512, 2048};
 static const int32_t made_up_sides[] = {448, 1008, 2016}; /* pixels */
@@ -25,7 +26,7 @@ static const double ENOUGH_S = 5;                         /* no more runs of a f
 
 typedef struct bench {
     infer *in;
-    ts_session *session;
+    ts_session *session, *batch;
     ts_sampler *sampler;
     int32_t steps;
 } bench;
@@ -260,6 +261,49 @@ static ts_status bench_prompts(bench *b, const infer_prompt *given, ts_err *err)
     return TS_STATUS_OK;
 }
 
+/* ---- several sequences at once ---- */
+
+/* The steps of BATCH sequences that have just read their prompts, greedily. */
+static ts_status run_batch(bench *b, const infer_prompt *prompt, double *seconds, ts_err *err) {
+    ts_prompt prompts[BATCH];
+    int32_t sequences[BATCH], ids[BATCH];
+    for (int32_t i = 0; i < BATCH; i++) {
+        prompts[i] = (ts_prompt){.sequence = i, .ids = prompt->ids, .count = prompt->count};
+        sequences[i] = i;
+    }
+    TS_TRY(ts_session_reset(b->batch, err));
+    TS_TRY(ts_session_prefill_batch(b->batch, prompts, BATCH, err));
+    TS_TRY(ts_session_next_batch(b->batch, sequences, BATCH, NULL, ids, err));
+    double begin = infer_now();
+    for (int32_t i = 0; i < b->steps; i++)
+        TS_TRY(ts_session_next_batch(b->batch, sequences, BATCH, NULL, ids, err));
+    *seconds = infer_now() - begin;
+    return TS_STATUS_OK;
+}
+
+static ts_status bench_batch(bench *b, ts_err *err) {
+    char text[160];
+    runs r;
+    infer_prompt prompt = {0};
+    ts_session_options options = infer_session(b->in);
+    options.sequences = BATCH;
+    if (ts_model_describe(b->in->model).context > 0) options.context = BATCH_PROMPT + b->steps + 1;
+    TS_TRY(ts_session_create(b->in->model, &options, &b->batch, err));
+    ts_status status = invent_prompt(&prompt, BATCH_PROMPT, plain_ids(b->in->model), err);
+    if (status == TS_STATUS_OK) status = measure(b, run_batch, &prompt, &r, err);
+    infer_prompt_free(&prompt);
+    TS_TRY(status);
+    double rate = (double)BATCH * b->steps / median(&r);
+    snprintf(text, sizeof text, "batch    %d sequences of %d tokens, %.1f tok/s", BATCH, b->steps,
+             rate);
+    print_figure(b,
+                 json_pack("{s:s, s:i, s:i, s:f, s:i, s:f}", "figure", "batch", "sequences", BATCH,
+                           "decode_tokens", b->steps, "decode_tokens_per_s", rate, "runs", r.count,
+                           "spread", spread(&r)),
+                 text);
+    return TS_STATUS_OK;
+}
+
 static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     ts_session_options options = infer_session(b->in);
     ts_sampler_options sampling = infer_sampling(b->in->options, b->in->model);
@@ -272,6 +316,7 @@ static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     if (!given->ids && !given->vectors) TS_TRY(bench_looks(b, err));
     TS_TRY(bench_prompts(b, given, err));
     TS_TRY(check_finite(b, err));
+    TS_TRY(bench_batch(b, err));
     TS_TRY(bench_decode(b, err));
     return check_finite(b, err);
 }
@@ -284,6 +329,7 @@ int infer_bench(infer *in) {
     int status = EXIT_DONE;
     if (!infer_prompt_make(in, &given, &status)) return status;
     if (run_bench(&b, &given, &err) != TS_STATUS_OK) status = infer_fail(&err);
+    ts_session_close(b.batch);
     ts_session_close(b.session);
     ts_sampler_close(b.sampler);
     infer_prompt_free(&given);
