@@ -175,6 +175,13 @@ ts_status rt_pool_run(rt_pool *pool, uint64_t count, size_t scratch_bytes, rt_po
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "%llu items are too many for one job",
                        (unsigned long long)count);
     if (count == 0) return TS_STATUS_OK;
+    if (!pool) {
+        if (scratch_bytes > 0)
+            return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                           "a job of %zu bytes of scratch needs a pool", scratch_bytes);
+        work(context, 0, 0, count);
+        return TS_STATUS_OK;
+    }
     pthread_mutex_lock(&pool->run_lock);
     ts_status status = reserve_scratch(pool, scratch_bytes, err);
     if (status == TS_STATUS_OK) {

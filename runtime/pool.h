@@ -18,8 +18,8 @@ int rt_pool_threads(const rt_pool *pool);
 
 /* Runs every item of [0, count) exactly once and returns when all are done. Before the first item
  * every worker owns `scratch_bytes` of 64-byte aligned memory (rt_pool_scratch). Jobs of several
- * calling threads queue up behind each other; a job must not start another. OUT_OF_MEMORY: scratch;
- * nothing ran. */
+ * calling threads queue up behind each other; a job must not start another. `pool` NULL: all items on
+ * the calling thread as worker 0, without scratch. OUT_OF_MEMORY: scratch; nothing ran. */
 ts_status rt_pool_run(rt_pool *pool, uint64_t count, size_t scratch_bytes, rt_pool_work work,
                       void *context, ts_err *err);
 /* The worker's private memory; only inside a job. NULL if the pool never had a job that wants some.

@@ -2,8 +2,8 @@
  *
  *   file bytes --rt_image_decode--> rt_image --rt_processor_image--> pixel_values rows
  *
- * Functions without a pool run on the calling thread; all are safe to call from several threads at
- * once, on different images.
+ * Where a function takes a pool, NULL is one too: everything runs on the calling thread, as in the
+ * functions that take none. All are safe to call from several threads at once, on different images.
  */
 #ifndef RUNTIME_IMAGE_IMAGE_H
 #define RUNTIME_IMAGE_IMAGE_H

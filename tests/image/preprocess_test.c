@@ -138,6 +138,23 @@ static void tiny_cases(void **state) {
     rt_tensors_close(expected);
 }
 
+/* Without a pool the same rows come from the calling thread. */
+static void no_pool(void **state) {
+    (void)state;
+    const char *path = PHOTOS "/pre-chelsea.png";
+    rt_processor processor = rt_processor_defaults();
+    rt_pool *threads = pool;
+    rt_grid grid;
+    float *wanted = rows_of(&processor, path, &grid);
+    size_t floats = rt_grid_rows(grid) * rt_processor_row_floats(&processor);
+    pool = NULL;
+    float *rows = rows_of(&processor, path, &grid);
+    pool = threads;
+    assert_memory_equal(rows, wanted, floats * sizeof *rows);
+    free(rows);
+    free(wanted);
+}
+
 /* ---- sizes ---- */
 
 static void worked_sizes(void **state) {
@@ -338,7 +355,7 @@ int main(void) {
         cmocka_unit_test(china),        cmocka_unit_test(tiny_cases),
         cmocka_unit_test(worked_sizes), cmocka_unit_test(refused_sizes),
         cmocka_unit_test(layout),       cmocka_unit_test(config_forms),
-        cmocka_unit_test(bad_configs),
+        cmocka_unit_test(bad_configs),  cmocka_unit_test(no_pool),
     };
     return cmocka_run_group_tests(tests, start_pool, stop_pool);
 }

@@ -139,11 +139,21 @@ static void refuses_impossible_counts(void **state) {
     rt_pool_destroy(pool);
 }
 
+static void no_pool_is_the_caller(void **state) {
+    (void)state;
+    _Atomic uint64_t sum = 0;
+    ts_err err;
+    assert_int_equal(rt_pool_run(NULL, 7, 0, add_begin, &sum, NULL), TS_STATUS_OK);
+    assert_int_equal(sum, 28);
+    assert_int_equal(rt_pool_run(NULL, 7, 1, add_begin, &sum, &err), TS_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "needs a pool"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_item_once),           cmocka_unit_test(many_tiny_jobs),
         cmocka_unit_test(several_callers),           cmocka_unit_test(scratch_is_private_and_grows),
-        cmocka_unit_test(refuses_impossible_counts),
+        cmocka_unit_test(refuses_impossible_counts), cmocka_unit_test(no_pool_is_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
