@@ -72,6 +72,8 @@ enum {
     X(cuCtxSetCurrent, (CUcontext context))                                                       \
     X(cuMemAlloc_v2, (CUdeviceptr *memory, size_t bytes))                                         \
     X(cuMemFree_v2, (CUdeviceptr memory))                                                         \
+    X(cuMemAllocHost_v2, (void **memory, size_t bytes))                                           \
+    X(cuMemFreeHost, (void *memory))                                                              \
     X(cuMemGetInfo_v2, (size_t *free_bytes, size_t *total_bytes))                                 \
     X(cuMemcpyHtoDAsync_v2, (CUdeviceptr dst, const void *src, size_t bytes, CUstream stream))    \
     X(cuMemcpyDtoHAsync_v2, (void *dst, CUdeviceptr src, size_t bytes, CUstream stream))          \

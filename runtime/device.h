@@ -40,12 +40,18 @@ typedef struct rt_device_ops {
     void (*close)(ts_device *);
     ts_status (*alloc)(ts_device *, size_t bytes, void **out, ts_err *); /* 256-byte aligned */
     void (*free)(ts_device *, void *);
+    /* Memory of the host that the device reads by itself (page-locked): what `send` takes. */
+    ts_status (*alloc_host)(ts_device *, size_t bytes, void **out, ts_err *);
+    void (*free_host)(ts_device *, void *);
     ts_status (*stream_create)(ts_device *, void **out, ts_err *);
     void (*stream_destroy)(ts_device *, void *stream);
     ts_status (*sync)(ts_device *, void *stream, ts_err *);
     /* Copies; to/from host are done when they return unless the stream is capturing. */
     ts_status (*upload)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
     ts_status (*download)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
+    /* An upload from memory of alloc_host that may still run when this returns: `src` stays as it is
+     * until an event recorded behind has passed. */
+    ts_status (*send)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
     ts_status (*copy)(ts_device *, void *stream, void *dst, const void *src, size_t, ts_err *);
     ts_status (*fill)(ts_device *, void *stream, void *dst, uint8_t byte, size_t, ts_err *);
     ts_status (*module_load)(ts_device *, const void *blob, size_t, rt_module **out, ts_err *);
@@ -58,6 +64,7 @@ typedef struct rt_device_ops {
     ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
     void (*event_destroy)(ts_device *, rt_event *);
     ts_status (*event_record)(ts_device *, rt_event *, void *stream, ts_err *);
+    ts_status (*event_wait)(ts_device *, rt_event *, ts_err *); /* until it has passed */
     /* Waits for `end`, then the time between the two in microseconds. */
     ts_status (*event_elapsed)(ts_device *, rt_event *begin, rt_event *end, double *us, ts_err *);
     /* Graphs: begin/end capture on a stream made by stream_create. UNSUPPORTED on the CPU. Another

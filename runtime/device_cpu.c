@@ -23,6 +23,7 @@ enum {
     ALIGNMENT = 256,     /* what the device contract promises */
     HUGE_PAGE = 2 << 20, /* weights in huge pages save address translation misses */
     HUGE_FROM = 2 * HUGE_PAGE,
+    CHECKED_FROM = 64 << 20,
 };
 
 typedef void (*block_function)(const void *args, void *scratch, uint32_t bx, uint32_t by,
@@ -46,12 +47,38 @@ static void cpu_close(ts_device *device) {
 
 /* ---- memory ---- */
 
+/* What can be had without swapping: unused pages, and caches that the kernel would drop. Zero where
+ * the kernel does not tell. */
+static int64_t available_bytes(void) {
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    long long kib = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1) break;
+    if (file) fclose(file);
+    return (int64_t)kib << 10;
+}
+
+/* The kernel promises more than it has and ends the program when it is used: large wishes are
+ * compared with what there is. */
+static bool is_promise(size_t bytes) {
+    int64_t available = bytes >= CHECKED_FROM ? available_bytes() : 0;
+    return available > 0 && bytes > (size_t)available;
+}
+
+static ts_status no_memory(const ts_device *device, size_t bytes, ts_err *err) {
+    return ts_fail(err, TS_STATUS_OUT_OF_MEMORY,
+                   "no memory for %zu bytes on %s: %lld of %lld MiB are free", bytes,
+                   device->info.name, (long long)(available_bytes() >> 20),
+                   (long long)(device->info.memory_bytes >> 20));
+}
+
 static ts_status cpu_alloc(ts_device *device, size_t bytes, void **out, ts_err *err) {
-    (void)device;
+    if (is_promise(bytes)) return no_memory(device, bytes, err);
     size_t alignment = bytes >= HUGE_FROM ? HUGE_PAGE : ALIGNMENT;
     size_t rounded = (bytes + alignment - 1) & ~(alignment - 1);
     void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
-    if (!memory) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for %zu bytes", bytes);
+    if (!memory) return no_memory(device, bytes, err);
     if (alignment == HUGE_PAGE)
         madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: nothing depends on it */
     *out = memory;
@@ -80,7 +107,7 @@ static ts_status cpu_fill(ts_device *device, void *stream, void *dst, uint8_t by
 static ts_status cpu_memory_info(ts_device *device, int64_t *free_bytes, int64_t *total_bytes,
                                  ts_err *err) {
     (void)err;
-    *free_bytes = (int64_t)sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    *free_bytes = available_bytes();
     *total_bytes = device->info.memory_bytes;
     return TS_STATUS_OK;
 }
@@ -116,6 +143,11 @@ static void cpu_event_destroy(ts_device *device, rt_event *event) {
 static ts_status cpu_event_record(ts_device *device, rt_event *event, void *stream, ts_err *err) {
     (void)device, (void)stream, (void)err;
     clock_gettime(CLOCK_MONOTONIC, &event->time);
+    return TS_STATUS_OK;
+}
+
+static ts_status cpu_event_wait(ts_device *device, rt_event *event, ts_err *err) {
+    (void)device, (void)event, (void)err;
     return TS_STATUS_OK;
 }
 
@@ -267,11 +299,14 @@ static const rt_device_ops cpu_ops = {
     .close = cpu_close,
     .alloc = cpu_alloc,
     .free = cpu_free,
+    .alloc_host = cpu_alloc,
+    .free_host = cpu_free,
     .stream_create = cpu_stream_create,
     .stream_destroy = cpu_stream_destroy,
     .sync = cpu_sync,
     .upload = cpu_copy,
     .download = cpu_copy,
+    .send = cpu_copy,
     .copy = cpu_copy,
     .fill = cpu_fill,
     .module_load = cpu_module_load,
@@ -281,6 +316,7 @@ static const rt_device_ops cpu_ops = {
     .event_create = cpu_event_create,
     .event_destroy = cpu_event_destroy,
     .event_record = cpu_event_record,
+    .event_wait = cpu_event_wait,
     .event_elapsed = cpu_event_elapsed,
     .graph_begin = cpu_graph_begin,
     .graph_end = cpu_graph_end,

@@ -86,6 +86,30 @@ static void cuda_free(ts_device *device, void *memory) {
     restore(d, mode);
 }
 
+static ts_status cuda_alloc_host(ts_device *device, size_t bytes, void **out, ts_err *err) {
+    cuda_device *d;
+    void *memory = NULL;
+    TS_TRY(enter(device, &d, err));
+    CUstreamCaptureMode mode = relax(d);
+    CUresult result = d->driver->cuMemAllocHost_v2(&memory, bytes ? bytes : 1);
+    restore(d, mode);
+    if (result == CUDA_ERROR_OUT_OF_MEMORY)
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY,
+                       "no %zu bytes of page-locked memory for %s: the host's memory is short",
+                       bytes, d->base.info.name);
+    TS_TRY(rt_cuda_check(d->driver, result, "cuMemAllocHost", d->base.info.name, err));
+    *out = memory;
+    return TS_STATUS_OK;
+}
+
+static void cuda_free_host(ts_device *device, void *memory) {
+    cuda_device *d;
+    if (!memory || enter(device, &d, NULL) != TS_STATUS_OK) return;
+    CUstreamCaptureMode mode = relax(d);
+    d->driver->cuMemFreeHost(memory);
+    restore(d, mode);
+}
+
 static ts_status wait_for(const cuda_device *d, void *stream, ts_err *err) {
     CUstreamCaptureMode mode = relax(d);
     CUresult result = d->driver->cuStreamSynchronize(stream);
@@ -102,16 +126,22 @@ static ts_status finish_copy(const cuda_device *d, void *stream, ts_err *err) {
     return capturing == CU_STREAM_CAPTURE_STATUS_NONE ? wait_for(d, stream, err) : TS_STATUS_OK;
 }
 
-static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const void *src,
-                             size_t bytes, ts_err *err) {
+static ts_status cuda_send(ts_device *device, void *stream, void *dst, const void *src,
+                           size_t bytes, ts_err *err) {
     cuda_device *d;
     if (bytes == 0) return TS_STATUS_OK;
     TS_TRY(enter(device, &d, err));
     CUstreamCaptureMode mode = relax(d);
     CUresult result = d->driver->cuMemcpyHtoDAsync_v2(address(dst), src, bytes, stream);
     restore(d, mode);
-    TS_TRY(rt_cuda_check(d->driver, result, "cuMemcpyHtoDAsync", d->base.info.name, err));
-    return finish_copy(d, stream, err);
+    return rt_cuda_check(d->driver, result, "cuMemcpyHtoDAsync", d->base.info.name, err);
+}
+
+static ts_status cuda_upload(ts_device *device, void *stream, void *dst, const void *src,
+                             size_t bytes, ts_err *err) {
+    if (bytes == 0) return TS_STATUS_OK;
+    TS_TRY(cuda_send(device, stream, dst, src, bytes, err));
+    return finish_copy(cuda(device), stream, err);
 }
 
 static ts_status cuda_download(ts_device *device, void *stream, void *dst, const void *src,
@@ -186,6 +216,13 @@ static ts_status cuda_event_record(ts_device *device, rt_event *event, void *str
     cuda_device *d;
     TS_TRY(enter(device, &d, err));
     CU_TRY(d, cuEventRecord, ((CUevent)event, stream), d->base.info.name, err);
+    return TS_STATUS_OK;
+}
+
+static ts_status cuda_event_wait(ts_device *device, rt_event *event, ts_err *err) {
+    cuda_device *d;
+    TS_TRY(enter(device, &d, err));
+    CU_TRY(d, cuEventSynchronize, ((CUevent)event), d->base.info.name, err);
     return TS_STATUS_OK;
 }
 
@@ -349,11 +386,14 @@ const rt_device_ops rt_cuda_ops = {
     .close = cuda_close,
     .alloc = cuda_alloc,
     .free = cuda_free,
+    .alloc_host = cuda_alloc_host,
+    .free_host = cuda_free_host,
     .stream_create = cuda_stream_create,
     .stream_destroy = cuda_stream_destroy,
     .sync = cuda_sync,
     .upload = cuda_upload,
     .download = cuda_download,
+    .send = cuda_send,
     .copy = cuda_copy,
     .fill = cuda_fill,
     .module_load = cuda_module_load,
@@ -363,6 +403,7 @@ const rt_device_ops rt_cuda_ops = {
     .event_create = cuda_event_create,
     .event_destroy = cuda_event_destroy,
     .event_record = cuda_event_record,
+    .event_wait = cuda_event_wait,
     .event_elapsed = cuda_event_elapsed,
     .graph_begin = cuda_graph_begin,
     .graph_end = cuda_graph_end,

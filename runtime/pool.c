@@ -200,7 +200,7 @@ void *rt_pool_scratch(const rt_pool *pool, int index) {
 
 int rt_pool_threads(const rt_pool *pool) { return pool->threads; }
 
-static int usable_cpus(void) {
+int rt_pool_cpus(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
     int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
@@ -229,7 +229,7 @@ ts_status rt_pool_create(int threads, rt_pool **out, ts_err *err) {
     if (threads < 0 || threads > MAX_THREADS)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
                        "%d threads: give 1 to %d, or 0 for one a core", threads, MAX_THREADS);
-    if (threads == 0) threads = usable_cpus();
+    if (threads == 0) threads = rt_pool_cpus();
     rt_pool *pool = aligned_alloc(CACHE_LINE, sizeof *pool);
     worker *workers = calloc((size_t)threads, sizeof *workers);
     if (!pool || !workers) {

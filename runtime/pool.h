@@ -15,6 +15,7 @@ typedef void (*rt_pool_work)(void *context, int worker, uint64_t begin, uint64_t
 ts_status rt_pool_create(int threads, rt_pool **out, ts_err *err);
 void rt_pool_destroy(rt_pool *pool); /* NULL is allowed; no job may be running */
 int rt_pool_threads(const rt_pool *pool);
+int rt_pool_cpus(void); /* that this process may run on */
 
 /* Runs every item of [0, count) exactly once and returns when all are done. Before the first item
  * every worker owns `scratch_bytes` of 64-byte aligned memory (rt_pool_scratch). Jobs of several

@@ -179,14 +179,18 @@ typedef struct ts_plan {
     size_t weight_bytes; /* once a model */
     size_t state_bytes;  /* a session: what carries from token to token */
     size_t work_bytes;   /* a session: activations, logits, kernel workspace */
+    size_t
+        vision_bytes; /* a session: to look at the largest image that the directory's preprocessor
+                            makes; 0 for a model of text. More images in a prompt, or a video, take
+                            more. */
 } ts_plan;
 
 /* What `dir` loaded as `dtype` will take; options NULL: the defaults. Errors as ts_model_load. */
 TS_API ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype,
                                const ts_session_options *options, ts_plan *out, ts_err *err);
 
-/* A new session of empty sequences. Allocates everything that it will ever need. OUT_OF_MEMORY says how much was
- * wanted. */
+/* A new session of empty sequences. Allocates everything that it will ever need but what looking at
+ * media takes. OUT_OF_MEMORY says how much was wanted and how much is free. */
 TS_API ts_status ts_session_create(ts_model *model, const ts_session_options *options,
                                    ts_session **out, ts_err *err);
 TS_API void ts_session_close(ts_session *session);
@@ -213,8 +217,9 @@ typedef struct ts_medium {
 
 /* The same as ts_session_prefill for ids with placeholders, as many as the media have tokens, in the
  * order of `media`. INVALID_ARGUMENT: which medium does not fit; the state is then as before.
- * UNSUPPORTED: a model of text. Takes device memory while it looks at the media; OUT_OF_MEMORY says
- * how much. */
+ * UNSUPPORTED: a model of text. Looking at media takes device memory, which the session keeps for the
+ * next prompt, lets grow when that has more, and frees when it is closed; OUT_OF_MEMORY says how much
+ * is needed and how much is free. */
 TS_API ts_status ts_session_prefill_media(ts_session *session, const int32_t *ids, size_t count,
                                           const ts_medium *media, size_t media_count, float *logits,
                                           ts_err *err);

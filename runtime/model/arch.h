@@ -13,6 +13,7 @@
 #include "../vision/mrope.h"
 #include "config.h"
 #include "run.h"
+#include "sight.h"
 #include "uses.h"
 #include "weights.h"
 
@@ -88,12 +89,15 @@ typedef struct rt_arch {
     /* Before a pass: uploads where its rows stand. NULL where layers do not ask. */
     ts_status (*advance)(const void *self, rt_run *run, void *state, const rt_pass *pass,
                          ts_err *err);
-    /* Media of a prompt; both NULL for a model of text. */
+    /* Media of a prompt; all NULL for a model of text. */
     const rt_media_ids *(*media_ids)(const void *self);
-    /* Vectors [tokens, hidden] of media in their order, rows padded as the residual stream's, in a
-     * device allocation that the caller frees. */
-    ts_status (*see)(const void *self, rt_run *run, const rt_seen *media, size_t count,
-                     float **vectors, ts_err *err);
+    /* Vectors [tokens, hidden] of media in their order, rows padded as the residual stream's, in the
+     * memory of `sight`: good until its next use. */
+    ts_status (*see)(const void *self, rt_run *run, rt_sight *sight, const rt_seen *media,
+                     size_t count, const float **vectors, ts_err *err);
+    /* What that takes on the device; only the grids of `media` are looked at. */
+    ts_status (*see_bytes)(const void *self, ts_device *device, const rt_seen *media, size_t count,
+                           size_t *bytes, ts_err *err);
     /* r[i] = embedding of ids[i]. */
     ts_status (*embed)(const void *self, rt_run *run, const int32_t *ids, float *r, int32_t rows,
                        ts_err *err);

@@ -2,10 +2,12 @@
  * the device. Kernels are looked up before weights are read, so that what a database lacks is told
  * at once.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../image/image.h"
 #include "engine.h"
 
 ts_sampler_options ts_model_sampling(const ts_model *model) { return model->sampling; }
@@ -196,12 +198,29 @@ void ts_model_close(ts_model *model) {
     free(model);
 }
 
+/* What the vision tower takes for an image of as many merged patches as the directory's
+ * preprocessor leaves, in a grid that is nearly square. */
+static ts_status measure_vision(const ts_model *model, const char *dir, size_t *bytes,
+                                ts_err *err) {
+    if (!model->arch->see_bytes) return TS_STATUS_OK;
+    rt_processor p;
+    TS_TRY(rt_processor_read(dir, &p, err));
+    int64_t side = (int64_t)p.patch * p.merge, blocks = p.max_pixels / (side * side);
+    if (blocks < 1) blocks = 1;
+    int32_t rows = (int32_t)sqrt((double)blocks);
+    int32_t columns = (int32_t)((blocks + rows - 1) / rows),
+            merge = model->arch->media_ids(model->self)->merge;
+    rt_seen largest = {.grid = {1, rows * merge, columns * merge}};
+    return model->arch->see_bytes(model->self, model->engine->device, &largest, 1, bytes, err);
+}
+
 ts_status ts_plan_model(ts_engine *engine, const char *dir, ts_dtype dtype,
                         const ts_session_options *options, ts_plan *out, ts_err *err) {
     ts_model *model = NULL;
     ts_plan plan = {0};
     TS_TRY(rt_model_prepare(engine, dir, dtype, &model, err));
     ts_status status = rt_session_measure(model, options, &plan, err);
+    if (status == TS_STATUS_OK) status = measure_vision(model, dir, &plan.vision_bytes, err);
     plan.weight_bytes = model->memory_bytes;
     ts_model_close(model);
     if (status == TS_STATUS_OK) *out = plan;

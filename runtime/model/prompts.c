@@ -16,7 +16,6 @@ typedef struct call {
     rt_looks *looks;  /* [sequences] */
     rt_seen *seen;    /* [media]: all that is to be looked at, by rising sequence */
     size_t media;
-    float *vectors; /* on the device: what the tower makes of `seen` */
 } call;
 
 static ts_status open_call(const ts_session *s, call *c, ts_err *err) {
@@ -36,7 +35,6 @@ static void close_call(const ts_session *s, call *c) {
         if (c->places) free(c->places[i]);
         if (c->looks) rt_looks_free(&c->looks[i]);
     }
-    if (c->vectors) s->run.device->ops->free(s->run.device, c->vectors);
     free(c->feeds);
     free(c->which);
     free(c->after);
@@ -103,14 +101,15 @@ static ts_status add_prompt(const ts_session *s, call *c, const ts_prompt *p, co
 
 /* ---- work ---- */
 
-static ts_status see(ts_session *s, const rt_seen *seen, size_t count, float **out, ts_err *err) {
-    return s->model->arch->see(s->model->self, &s->run, seen, count, out, err);
+static ts_status see(ts_session *s, const rt_seen *seen, size_t count, const float **out,
+                     ts_err *err) {
+    return s->model->arch->see(s->model->self, &s->run, &s->sight, seen, count, out, err);
 }
 
 /* All media of the call in one run of the tower; each feed gets where its vectors begin. */
 static ts_status look(ts_session *s, call *c, const ts_prompt *prompts, size_t count, ts_err *err) {
     size_t at = 0;
-    float *next;
+    const float *next = NULL;
     if (c->media == 0) return TS_STATUS_OK;
     c->seen = calloc(c->media, sizeof *c->seen);
     if (!c->seen) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu media", c->media);
@@ -118,8 +117,7 @@ static ts_status look(ts_session *s, call *c, const ts_prompt *prompts, size_t c
         for (size_t j = 0; j < prompts[i].media_count; j++)
             c->seen[at++] = c->looks[prompts[i].sequence].seen[j];
     }
-    TS_TRY(see(s, c->seen, c->media, &c->vectors, err));
-    next = c->vectors;
+    TS_TRY(see(s, c->seen, c->media, &next, err));
     at = 0;
     for (size_t i = 0; i < count; i++) {
         if (prompts[i].media_count > 0) c->feeds[prompts[i].sequence].media = next;
@@ -187,11 +185,10 @@ ts_status ts_session_prefill_vectors(ts_session *s, const float *vectors, size_t
 
 ts_status rt_session_see(ts_session *s, const ts_medium *media, size_t count, ts_err *err) {
     rt_looks looks = {0};
-    float *vectors = NULL;
+    const float *vectors = NULL;
     TS_TRY(check_media(s, &(ts_prompt){.media_count = count}, err));
     ts_status status = rt_looks_make(media, count, &looks, err);
     if (status == TS_STATUS_OK) status = see(s, looks.seen, count, &vectors, err);
-    if (vectors) s->run.device->ops->free(s->run.device, vectors);
     rt_looks_free(&looks);
     return status;
 }

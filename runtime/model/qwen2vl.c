@@ -167,6 +167,7 @@ const rt_arch rt_qwen2vl = {
     .advance = qwen2vl_advance,
     .media_ids = media_ids,
     .see = qwen2vl_see,
+    .see_bytes = qwen2vl_see_bytes,
     .embed = embed,
     .layers = layers,
     .head = head,

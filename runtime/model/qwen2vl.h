@@ -131,8 +131,10 @@ size_t qwen2vl_idle_bytes(const void *self);
 void qwen2vl_place_weights(void *self, rt_layout *layout);
 ts_status qwen2vl_load_weights(const void *self, rt_upload *upload, ts_err *err);
 
-/* qwen2vl_vision.c: rt_arch.see */
-ts_status qwen2vl_see(const void *self, rt_run *run, const rt_seen *media, size_t count,
-                      float **vectors, ts_err *err);
+/* qwen2vl_vision.c: rt_arch.see, rt_arch.see_bytes */
+ts_status qwen2vl_see(const void *self, rt_run *run, rt_sight *sight, const rt_seen *media,
+                      size_t count, const float **vectors, ts_err *err);
+ts_status qwen2vl_see_bytes(const void *self, ts_device *device, const rt_seen *media, size_t count,
+                            size_t *bytes, ts_err *err);
 
 #endif

@@ -4,7 +4,8 @@
  *     x = patch rows      x = x + proj attention(rotate(qkv norm1(x)))      x = x + fc2 quick_gelu(fc1 norm2(x))
  *     out = merge2 gelu(merge1 norm(x)), four patches a row
  *
- * Its memory is taken for the call only: a session decodes far longer than it looks.
+ * Its memory is the session's rt_sight. The host's own work runs while the device copies: what follows
+ * from the grids goes first, then the pixels.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ typedef struct look {
     float *cos_sin;     /* [table, a/2, 2] */
     int32_t *positions; /* [3, P]; axis 0 is not used */
     int32_t *offsets;   /* [frames + 1] */
-    float *out;         /* [tokens, d], in an allocation of its own */
+    float *out;         /* [tokens, d] */
     void *workspace;
 } look;
 
@@ -76,6 +77,7 @@ static void place(const qwen2vl *m, look *k, size_t workspace_bytes, rt_layout *
     k->cos_sin = rt_layout_take(layout, (size_t)k->table * (size_t)m->a * sizeof(float));
     k->positions = rt_layout_take(layout, 3 * P * sizeof(int32_t));
     k->offsets = rt_layout_take(layout, ((size_t)k->frames + 1) * sizeof(int32_t));
+    k->out = rt_layout_take(layout, T * (size_t)k->out_pitch * sizeof(float));
     k->workspace = workspace_bytes ? rt_layout_take(layout, workspace_bytes) : NULL;
 }
 
@@ -85,28 +87,19 @@ static ts_status upload(rt_run *run, void *to, const void *from, size_t bytes, t
     return run->device->ops->upload(run->device, run->stream, to, from, bytes, err);
 }
 
-/* Pixels in the model's dtype, a block of rows at a time. */
-static ts_status send_pixels(const qwen2vl *m, rt_run *run, const look *k, const rt_seen *media,
-                             size_t media_count, ts_err *err) {
-    enum { BLOCK = 256 };
-    size_t element = rt_dtype_bytes(m->dtype), row_bytes = (size_t)k->X_pitch * element,
-           X = (size_t)m->X;
-    unsigned char *block = calloc(BLOCK, row_bytes), *to = k->pixels;
-    if (!block) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "block of pixels");
-    ts_status status = TS_STATUS_OK;
+/* Pixels in the model's dtype. */
+static ts_status send_pixels(const qwen2vl *m, rt_run *run, rt_sight *sight, const look *k,
+                             const rt_seen *media, size_t media_count, ts_err *err) {
+    size_t pitch = (size_t)k->X_pitch;
+    unsigned char *to = k->pixels;
     for (size_t i = 0; i < media_count; i++) {
-        const rt_seen *s = &media[i];
-        size_t rows = (size_t)s->grid.t * (size_t)s->grid.h * (size_t)s->grid.w;
-        for (size_t first = 0; first < rows && status == TS_STATUS_OK; first += BLOCK) {
-            size_t n = rows - first < BLOCK ? rows - first : BLOCK;
-            for (size_t r = 0; r < n; r++)
-                rt_from_fp32(m->dtype, s->rows + (first + r) * X, X, block + r * row_bytes);
-            status = upload(run, to, block, n * row_bytes, err);
-            to += n * row_bytes;
-        }
+        rt_grid g = media[i].grid;
+        size_t rows = (size_t)g.t * (size_t)g.h * (size_t)g.w;
+        TS_TRY(
+            rt_sight_send(sight, run, m->dtype, media[i].rows, rows, (size_t)m->X, pitch, to, err));
+        to += rows * pitch * rt_dtype_bytes(m->dtype);
     }
-    free(block);
-    return status;
+    return TS_STATUS_OK;
 }
 
 /* Row n holds the angles n * inv_j twice: once for the patch's row, once for its column. */
@@ -114,11 +107,13 @@ static ts_status send_angles(const qwen2vl *m, rt_run *run, const look *k, ts_er
     size_t half = (size_t)m->a / 2, quarter = half / 2, rows = (size_t)k->table;
     float *table = malloc(rows * half * 2 * sizeof *table);
     if (!table) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "angles of %zu positions", rows);
-    for (size_t n = 0; n < rows; n++) {
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)n * pow(VISION_THETA, -(double)(i % quarter) / (double)quarter);
-            table[(n * half + i) * 2] = (float)cos(angle);
-            table[(n * half + i) * 2 + 1] = (float)sin(angle);
+    for (size_t i = 0; i < quarter; i++) {
+        double frequency = pow(VISION_THETA, -(double)i / (double)quarter);
+        for (size_t n = 0; n < rows; n++) {
+            float *pair = table + (n * half + i) * 2;
+            pair[0] = (float)cos((double)n * frequency);
+            pair[1] = (float)sin((double)n * frequency);
+            memcpy(pair + 2 * quarter, pair, 2 * sizeof *pair);
         }
     }
     ts_status status = upload(run, k->cos_sin, table, rows * half * 2 * sizeof *table, err);
@@ -295,46 +290,60 @@ static ts_status tower(const qwen2vl *m, rt_run *run, const look *k, ts_err *err
     return multiply(m, run, &merge2, err);
 }
 
-ts_status qwen2vl_see(const void *self, rt_run *run, const rt_seen *media, size_t media_count,
-                      float **vectors, ts_err *err) {
-    const qwen2vl *m = self;
+/* Sizes of a look, and the bytes that its launches need beside its buffers. */
+static ts_status measure(const qwen2vl *m, const rt_run *run, const rt_seen *media,
+                         size_t media_count, look *k, size_t *workspace_bytes, ts_err *err) {
+    rt_run trial = {.device = run->device, .measure = true, .unfused = run->unfused};
+    rt_layout none = {0};
+    TS_TRY(count(m, media, media_count, run->unfused, k, err));
+    place(m, k, 0, &none);
+    TS_TRY(tower(m, &trial, k, err));
+    *workspace_bytes = trial.workspace_bytes;
+    return TS_STATUS_OK;
+}
+
+ts_status qwen2vl_see_bytes(const void *self, ts_device *device, const rt_seen *media,
+                            size_t media_count, size_t *bytes, ts_err *err) {
+    look k = {0};
+    size_t workspace_bytes = 0;
+    rt_layout layout = {0};
+    TS_TRY(
+        measure(self, &(rt_run){.device = device}, media, media_count, &k, &workspace_bytes, err));
+    place(self, &k, workspace_bytes, &layout);
+    *bytes = layout.bytes;
+    return TS_STATUS_OK;
+}
+
+/* Everything up to the last launch. */
+static ts_status start(const qwen2vl *m, rt_run *run, rt_sight *sight, const look *k,
+                       const rt_seen *media, size_t media_count, ts_err *err) {
+    TS_TRY(send_angles(m, run, k, err));
+    TS_TRY(send_places(m, run, k, media, media_count, err));
+    TS_TRY(send_pixels(m, run, sight, k, media, media_count, err));
+    return tower(m, run, k, err);
+}
+
+ts_status qwen2vl_see(const void *self, rt_run *run, rt_sight *sight, const rt_seen *media,
+                      size_t media_count, const float **vectors, ts_err *err) {
     ts_device *device = run->device;
     look k = {0};
-    void *memory = NULL, *out = NULL;
     ts_err reason = {0};
-    TS_TRY(count(m, media, media_count, run->unfused, &k, err));
-    rt_run trial = {.device = device, .measure = true, .unfused = run->unfused};
-    rt_layout none = {0}, layout = {0};
-    place(m, &k, 0, &none);
-    TS_TRY(tower(m, &trial, &k, err));
-    place(m, &k, trial.workspace_bytes, &layout);
-    size_t out_bytes = (size_t)k.tokens * (size_t)k.out_pitch * sizeof(float);
-    ts_status status = device->ops->alloc(device, layout.bytes, &memory, &reason);
-    if (status == TS_STATUS_OK) status = device->ops->alloc(device, out_bytes, &out, &reason);
-    if (status != TS_STATUS_OK) {
-        ts_fail(err, status, "%d patches take %zu bytes to look at: %s; smaller images take less",
-                k.P, layout.bytes + out_bytes, reason.message);
-        goto done;
-    }
-    layout = (rt_layout){.base = (uintptr_t)memory};
-    place(m, &k, trial.workspace_bytes, &layout);
-    k.out = out;
-    rt_run real = {.device = device,
-                   .stream = run->stream,
-                   .unfused = run->unfused,
-                   .workspace = k.workspace,
-                   .workspace_bytes = trial.workspace_bytes};
-    status = send_pixels(m, &real, &k, media, media_count, err);
-    if (status == TS_STATUS_OK) status = send_angles(m, &real, &k, err);
-    if (status == TS_STATUS_OK) status = send_places(m, &real, &k, media, media_count, err);
-    if (status == TS_STATUS_OK) status = tower(m, &real, &k, err);
-    if (status == TS_STATUS_OK) status = device->ops->sync(device, run->stream, err);
-done:
-    if (memory) device->ops->free(device, memory);
-    if (status == TS_STATUS_OK) {
-        *vectors = out;
-    } else if (out) {
-        device->ops->free(device, out);
-    }
+    rt_run own = *run; /* but its workspace, which serves the text model's sizes */
+    TS_TRY(measure(self, run, media, media_count, &k, &own.workspace_bytes, err));
+    rt_layout layout = {0};
+    place(self, &k, own.workspace_bytes, &layout);
+    ts_status status = rt_sight_reserve(sight, device, layout.bytes, &reason);
+    if (status != TS_STATUS_OK)
+        return ts_fail(err, status,
+                       "%d patches take %zu bytes to look at: %s; smaller images take less", k.P,
+                       layout.bytes, reason.message);
+    layout = (rt_layout){.base = (uintptr_t)sight->memory};
+    place(self, &k, own.workspace_bytes, &layout);
+    own.workspace = k.workspace;
+    status = start(self, &own, sight, &k, media, media_count, err);
+    /* A failed one too is over before its memory is used again. */
+    ts_status ended = device->ops->sync(device, run->stream, status == TS_STATUS_OK ? err : NULL);
+    if (status == TS_STATUS_OK) status = ended;
+    if (status == TS_STATUS_OK) *vectors = k.out;
     return status;
 }

@@ -1,7 +1,7 @@
 /* A session: sequences of a model side by side. Three allocations on the device made at creation,
  * `kept` (states, zeroed at reset), `cache` (keys and values) and `work` (buffers of a pass, the
- * ids, the residual stream, logits, kernel workspace), and nothing after that but what images take
- * while they are looked at.
+ * ids, the residual stream, logits, kernel workspace), and nothing after that but what looking at
+ * images takes (rt_sight).
  *
  * An id that ts_session_next has handed out is `pending`: chosen, lying in next[], not consumed yet.
  */
@@ -203,6 +203,8 @@ ts_status ts_session_create(ts_model *model, const ts_session_options *options, 
 void ts_session_close(ts_session *s) {
     if (!s) return;
     const rt_device_ops *ops = s->run.device ? s->run.device->ops : NULL;
+    if (ops) rt_sight_close(&s->sight, s->run.device);
+    if (ops) rt_sight_close(&s->sight, s->run.device);
     if (s->graph) ops->graph_destroy(s->run.device, s->graph);
     if (s->run.stream) ops->stream_destroy(s->run.device, s->run.stream);
     if (s->work) ops->free(s->run.device, s->work);

@@ -39,6 +39,7 @@ struct ts_session {
     void *state;            /* the architecture's */
     rt_graph *graph;        /* a step of all sequences; NULL on the CPU or with own embeddings */
     rt_sequence *sequences; /* [size.sequences] */
+    rt_sight sight;         /* memory for looking at media */
     /* Host memory, taken once. */
     rt_segment *segments; /* [sequences] */
     int32_t *places;      /* [RT_PLACES, rows] */

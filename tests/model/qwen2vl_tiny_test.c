@@ -2,6 +2,7 @@
  * the ways of cutting a prompt against each other. */
 #include "qwen2vl_cases.h"
 
+#include "runtime/image/image.h"
 #include "runtime/model/engine.h"
 #include "runtime/model/looks.h"
 #include "runtime/model/qwen2vl.h"
@@ -24,13 +25,16 @@ static void features_match(void **state) {
         if (!p.features) continue;
         rt_looks looks = {0};
         rt_run run = {.device = model->engine->device};
-        float *device_rows = NULL, rows[32 * HIDDEN];
+        rt_sight sight = {0};
+        const float *device_rows = NULL;
+        float rows[32 * HIDDEN];
         OK(rt_looks_make(p.media, p.media_count, &looks, err));
-        OK(model->arch->see(model->self, &run, looks.seen, p.media_count, &device_rows, err));
+        OK(model->arch->see(model->self, &run, &sight, looks.seen, p.media_count, &device_rows,
+                            err));
         OK(run.device->ops->download(run.device, NULL, rows, device_rows,
                                      p.feature_rows * HIDDEN * sizeof *rows, err));
         check_close(p.name, rows, p.features, p.feature_rows * HIDDEN, bound());
-        run.device->ops->free(run.device, device_rows);
+        rt_sight_close(&sight, run.device);
         rt_looks_free(&looks);
     }
 }
@@ -185,6 +189,36 @@ static void context_is_kept(void **state) {
     assert_non_null(strstr(reason.message, "max_position_embeddings"));
 }
 
+/* The plan's figure is what a look of that size takes, and what does not fit is refused with both
+ * figures before anything is read. */
+static void vision_memory_is_planned(void **state) {
+    (void)state;
+    rt_processor p = rt_processor_defaults(); /* the directory has no preprocessor_config.json */
+    ts_plan plan = {0};
+    size_t bytes = 0, half = 0;
+    OK(ts_plan_model(engine, QWEN_TINY, TS_DTYPE_FP32, NULL, &plan, err));
+    rt_seen look = {.grid = {1, 70, 74}}; /* 35 x 37 of 1280 merged patches */
+    OK(model->arch->see_bytes(model->self, model->engine->device, &look, 1, &bytes, err));
+    assert_true(p.max_pixels == 1280 * 28 * 28);
+    assert_true(plan.vision_bytes >= bytes && plan.vision_bytes < bytes + bytes / 20);
+    look.grid = (rt_grid){1, 34, 74};
+    OK(model->arch->see_bytes(model->self, model->engine->device, &look, 1, &half, err));
+    assert_true(half < bytes * 3 / 5);
+    ts_session *session = session_make(model, 512, NULL);
+    const float rows[1] = {0};
+    ts_medium huge = {.t = 1, .h = 1 << 14, .w = 1 << 14, .rows = rows};
+    ts_err reason = {0};
+    assert_int_equal(rt_session_see(session, &huge, 1, &reason), TS_STATUS_OUT_OF_MEMORY);
+    static const char *const words[] = {"268435456 patches take ", "bytes to look at",
+                                        "MiB are free"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strstr(reason.message, words[i]))
+            fail_msg("\"%s\" lacks %s", reason.message, words[i]);
+    prompt p1 = read_case("image"); /* the session works on */
+    feed(session, &p1, NULL);
+    ts_session_close(session);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(features_match),
@@ -196,6 +230,7 @@ int main(void) {
         cmocka_unit_test(token_by_token_matches),
         cmocka_unit_test(media_must_fit),
         cmocka_unit_test(context_is_kept),
+        cmocka_unit_test(vision_memory_is_planned),
     };
     ts_err err = {0};
     engine = engine_open();

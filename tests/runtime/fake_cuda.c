@@ -141,6 +141,15 @@ EXPORT cuMemFree_v2(CUdeviceptr memory) {
     free(block);
     return CUDA_SUCCESS;
 }
+EXPORT cuMemAllocHost_v2(void **memory, size_t bytes) {
+    NEED_SAFE();
+    if (bytes > 64 << 20) return CUDA_ERROR_OUT_OF_MEMORY;
+    return fake.host_allocations++, *memory = malloc(bytes), CUDA_SUCCESS;
+}
+EXPORT cuMemFreeHost(void *memory) {
+    NEED_SAFE();
+    return fake.host_allocations--, free(memory), CUDA_SUCCESS;
+}
 EXPORT cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes) {
     NEED_CONTEXT();
     return *free_bytes = fake.memory_bytes - allocated, *total_bytes = fake.memory_bytes,

@@ -13,7 +13,8 @@ typedef struct fake_state {
     int minor_step; /* GPU 1 has this much more than `minor`: a mixed host */
     size_t memory_bytes;
     /* what was done */
-    int contexts, streams, events, modules, graphs, allocations, synchronised, recorded;
+    int contexts, streams, events, modules, graphs, allocations, host_allocations, synchronised,
+        recorded;
     int dynamic_limit; /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
     struct {
         int count;

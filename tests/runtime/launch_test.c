@@ -169,6 +169,13 @@ static void device_memory_and_clock(void **state) {
     }
     void *memory = NULL;
     assert_int_equal(ops->alloc(device, SIZE_MAX - 5, &memory, NULL), TS_STATUS_OUT_OF_MEMORY);
+    /* As much as the machine has is promised by the kernel, and never there. */
+    ts_err err;
+    int64_t unused = 0, total = 0;
+    assert_int_equal(ops->memory_info(device, &unused, &total, NULL), TS_STATUS_OK);
+    assert_true(unused > 0 && unused < total);
+    assert_int_equal(ops->alloc(device, (size_t)total, &memory, &err), TS_STATUS_OUT_OF_MEMORY);
+    assert_non_null(strstr(err.message, "MiB are free"));
 
     rt_event *begin = NULL, *end = NULL;
     double us = -1;
