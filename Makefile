@@ -7,7 +7,7 @@ B       := build
 Q        = $(if $(V),,@echo '  $@' && )
 
 CPPFLAGS_TS := -I. -I$(B)/generated -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8
-CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
+CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
 # Static archives of Debian's packages: the programs and the library need only glibc at run time.
 LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libpng16.a -l:libz.a \
                 -l:libjpeg.a -l:libwebpdemux.a -l:libwebp.a -l:libexif.a -lm -ldl -lpthread
