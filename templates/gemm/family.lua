@@ -104,10 +104,11 @@ return {
     -- bm / 64 warpgroups multiply, `producers` warps copy. band: tile rows walked together. blocks: of an SM.
     { name = "wgmma", file = "4_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg" },
       tunables = { { "bm", { 64, 128, 192 } }, { "bn", { 64, 96, 128, 160, 192, 256 } }, { "stages", { 3, 4, 6 } },
-                   { "producers", { 2, 4 } }, { "band", { 8, 16 } }, { "blocks", { 1, 2 } } },
+                   { "producers", { 2, 4 } }, { "band", { 8 } }, { "blocks", { 1, 2 } } },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16'",
         "(bm // 64) * blocks <= 3",
+        "producers == 4 or bm * bn <= 24576",                       -- two warps give no registers away
         "stages * (bm + bn) >= 768",                                -- bytes under way: 96 KiB
         "bm < 192 or bn >= 128 and bn <= 192",
         "blocks * (stages * (bm + bn) * 128 + bm * 128 + 16 * stages + 1024) <= shared_sm_bytes",
