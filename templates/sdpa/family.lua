@@ -67,6 +67,22 @@ return {
                      cost = { latency = walked .. "*((stages == 1 and 900 or 400)/keys" ..
                                 " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + (lazy > 0 and 10 or 12)))",
                               issue = walked .. "*tiles*warps/4*(0.1*head_dim + (lazy > 0 and 8 or 9))" } } } },
+    -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring.
+    { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg" },
+      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 3, 4, 6 } }, { "lazy", { 0, 8 } } },
+      constraints = {
+        "dtype == 'fp16' or dtype == 'bf16'",
+        "groups == 2 or 3 * keys + 2 * head_dim <= 448", -- 160 registers a thread: scores, weights, output
+        "2 * head_dim * (64 * groups + stages * keys) + 16 + 16 * stages <= shared_block_bytes",
+      },
+      workspace = "0",
+      launches = { { entry = "sdpa_wgmma", grid = { "b * hq * ceil_div(lq, 64 * groups)", "1", "1" },
+                     block = { "128 * groups + 128", "1", "1" },
+                     shared = "2 * head_dim * (64 * groups + stages * keys) + 16 + 16 * stages",
+                     -- An H100 walks 64 rows a group past a key in about 26 cycles with two groups, in 33 with three,
+                     -- whatever the head: what the tensor cores leave, the exponentials take.
+                     cost = { latency = "3000 + " .. walked .. "*((groups == 3 and 33 or 26) + 100/keys)",
+                              issue = walked .. "*11*groups" } } } },
     -- rows: query rows a warp
     { name = "simple", file = "1_simple.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "rows", { 1, 2, 4 } } },
