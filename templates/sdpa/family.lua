@@ -67,12 +67,16 @@ return {
                      cost = { latency = walked .. "*((stages == 1 and 900 or 400)/keys" ..
                                 " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + (lazy > 0 and 10 or 12)))",
                               issue = walked .. "*tiles*warps/4*(0.1*head_dim + (lazy > 0 and 8 or 9))" } } } },
-    -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring.
+    -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring. turns: one warpgroup starts
+    -- its products after another.
     { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg" },
-      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 3, 4, 6 } }, { "lazy", { 0, 8 } } },
+      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 4, 6, 8 } },
+                   { "turns", { 0, 1 } }, { "lazy", { 0, 8 } } },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16'",
-        "groups == 2 or 3 * keys + 2 * head_dim <= 448", -- 160 registers a thread: scores, weights, output
+        -- Registers for scores, weights and output: 232 a thread with two groups, 160 with three.
+        "groups == 2 or keys <= 96 and head_dim <= 80",
+        "keys <= 128 or head_dim <= 80",
         "2 * head_dim * (64 * groups + stages * keys) + 16 + 16 * stages <= shared_block_bytes",
       },
       workspace = "0",
