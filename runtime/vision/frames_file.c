@@ -41,6 +41,7 @@ struct rt_video {
     int64_t *wanted; /* numbers of frames, ascending */
     size_t count, at;
     int64_t decoded;
+    double end; /* seconds: where the packets so far end, of whatever stream */
 };
 
 /* ---- errors and limits ---- */
@@ -168,8 +169,6 @@ static ts_status open_file(rt_video *v, ts_err *err) {
                     err);
     int index = av->av_find_best_stream(v->format, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
     if (index < 0) return fail(v, index, "no video stream that can be read", err);
-    for (unsigned i = 0; i < v->format->nb_streams; i++)
-        v->format->streams[i]->discard = i == (unsigned)index ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     v->stream = v->format->streams[index];
     const int32_t *matrix = display_matrix(v);
     v->orientation = matrix ? orientation_of(matrix) : 1;
@@ -181,9 +180,19 @@ static void close_file(rt_video *v) {
     v->av->avformat_close_input(&v->format);
     v->drained = false;
     v->decoded = 0;
+    v->end = 0;
 }
 
 /* ---- reading ---- */
+
+static void note_end(rt_video *v) {
+    const AVPacket *p = v->packet;
+    AVRational base = v->format->streams[p->stream_index]->time_base;
+    int64_t at = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
+    if (at == AV_NOPTS_VALUE || base.den < 1) return;
+    double end = ((double)at + (double)p->duration) * base.num / base.den;
+    if (end > v->end) v->end = end;
+}
 
 /* The stream's next packet; *ended: there is none. */
 static ts_status read_packet(rt_video *v, bool *ended, ts_err *err) {
@@ -194,6 +203,7 @@ static ts_status read_packet(rt_video *v, bool *ended, ts_err *err) {
         if (is_late(v)) return fail(v, AVERROR_EXIT, "reading", err);
         if (*ended) return TS_STATUS_OK;
         if (code < 0) return fail(v, code, "the file is damaged", err);
+        note_end(v);
         if (v->packet->stream_index != v->stream->index) continue;
         if (v->packet->flags & AV_PKT_FLAG_CORRUPT)
             return fail(v, AVERROR_INVALIDDATA, "the file is cut off or damaged", err);
@@ -230,6 +240,20 @@ static ts_status count_frames(rt_video *v, int64_t *total, ts_err *err) {
         if (ended) return TS_STATUS_OK;
         if (!by_decoding && (v->packet->flags & AV_PKT_FLAG_DISCARD)) (*total)--;
     }
+}
+
+/* Some containers just end where a file is cut off: their header then promises more than came. */
+static ts_status check_end(const rt_video *v, double fps, ts_err *err) {
+    const AVFormatContext *f = v->format;
+    if (f->duration == AV_NOPTS_VALUE ||
+        f->duration_estimation_method != AVFMT_DURATION_FROM_STREAM)
+        return TS_STATUS_OK;
+    double start = f->start_time == AV_NOPTS_VALUE ? 0 : (double)f->start_time / AV_TIME_BASE;
+    double promised = (double)f->duration / AV_TIME_BASE, slack = fps > 0 ? 2 / fps : 1;
+    if (v->end - start + slack >= 0.9 * promised) return TS_STATUS_OK;
+    return ts_fail(err, TS_STATUS_CORRUPT,
+                   "%s: the file is cut off: its header says %.1f s, it ends after %.1f s", v->path,
+                   promised, v->end - start);
 }
 
 /* ---- colours ---- */
@@ -291,6 +315,7 @@ static ts_status choose_frames(rt_video *v, ts_err *err) {
     TS_TRY(count_frames(v, &total, err));
     AVRational rate = v->av->av_guess_frame_rate(v->format, v->stream, NULL);
     double fps = rate.den > 0 ? (double)rate.num / rate.den : 0;
+    TS_TRY(check_end(v, fps, err));
     ts_status status = rt_frames_sample(&v->options.frames, total, fps, &v->wanted, &v->count,
                                         &reason);
     if (status != TS_STATUS_OK) return ts_fail(err, status, "%s: %s", v->path, reason.message);
