@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "../host_memory.h"
 #include "../image/image.h"
 #include "../vision/video.h"
 #include "infer.h"
@@ -33,11 +34,12 @@ ts_status infer_media_allocate(infer_media *m, size_t count, size_t row_floats, 
 
 ts_status infer_media_take_rows(infer_media *m, size_t index, rt_grid grid, const char *name,
                                 ts_err *err) {
-    size_t rows = rt_grid_rows(grid);
-    m->rows[index] = malloc(rows * m->row_floats * sizeof(float));
-    if (!m->rows[index])
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: %zu rows of %zu floats", name, rows,
-                       m->row_floats);
+    size_t bytes = rt_grid_rows(grid) * m->row_floats * sizeof(float);
+    char object[96];
+    snprintf(object, sizeof object, "the host (%zu rows of %s)", rt_grid_rows(grid), name);
+    TS_TRY(rt_host_has(bytes, object, err));
+    m->rows[index] = malloc(bytes);
+    if (!m->rows[index]) return rt_host_lacks(bytes, object, err);
     m->grid_list[index] = grid;
     m->items[index] = (ts_medium){.t = grid.t, .h = grid.h, .w = grid.w, .rows = m->rows[index]};
     return TS_STATUS_OK;
@@ -55,7 +57,8 @@ static ts_status add_image(infer_media *m, size_t index, const rt_processor *pro
     ts_err reason = {0};
     TS_TRY(rt_image_read(path, NULL, &image, err));
     ts_status status = rt_processor_grid(processor, image.width, image.height, 1, &grid, &reason);
-    if (status == TS_STATUS_OK) status = infer_media_take_rows(m, index, grid, path, &reason);
+    if (status == TS_STATUS_OK)
+        status = infer_media_take_rows(m, index, grid, "the image", &reason);
     if (status == TS_STATUS_OK)
         status = rt_processor_image(processor, grid, &image, pool, m->rows[index], &reason);
     rt_image_free(&image);
