@@ -280,8 +280,8 @@ static ts_status convert(rt_video *v, ts_err *err) {
         if (f->color_range != AVCOL_RANGE_UNSPECIFIED)
             source_full = f->color_range == AVCOL_RANGE_JPEG;
         /* Refused where no YUV is converted: then nothing depends on it. */
-        av->sws_setColorspaceDetails(v->scaler, av->sws_getCoefficients(f->colorspace), source_full,
-                                     table, 1, brightness, contrast, saturation);
+        av->sws_setColorspaceDetails(v->scaler, av->sws_getCoefficients((int)f->colorspace),
+                                     source_full, table, 1, brightness, contrast, saturation);
     }
     int rows = av->sws_scale(v->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height,
                              v->rgb->data, v->rgb->linesize);
