@@ -204,7 +204,7 @@ static ts_status read_packet(rt_video *v, bool *ended, ts_err *err) {
         if (*ended) return TS_STATUS_OK;
         if (code < 0) return fail(v, code, "the file is damaged", err);
         note_end(v);
-        if (v->packet->stream_index != v->stream->index) continue;
+        if (v->packet->stream_index != v->stream->index || v->packet->size == 0) continue;
         if (v->packet->flags & AV_PKT_FLAG_CORRUPT)
             return fail(v, AVERROR_INVALIDDATA, "the file is cut off or damaged", err);
         return TS_STATUS_OK;

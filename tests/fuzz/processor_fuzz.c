@@ -10,7 +10,7 @@
 #include "runtime/image/image.h"
 #include "runtime/vision/mrope.h"
 
-enum { SMALL = 1 << 20 };
+enum { SMALL = 1 << 17 };
 
 /* Rows of a picture of one colour. */
 static void make_rows(const rt_processor *p, rt_grid grid, int32_t width, int32_t height) {

@@ -112,6 +112,11 @@ pixels "a text as image" 1 "no known image format" README.md
 pixels "no image" 1 "No such file" "$tmp/none.png"
 pixels "limits crossed" 1 "is above the most" $photo --image-min-pixels 5000 --image-max-pixels 4000
 for bytes in 20 50 5000 220000; do head -c $bytes $photo >"$tmp/cut.png"; pixels "PNG cut at $bytes" 1 "cut off" "$tmp/cut.png"; done
+seed() { tail -c +2 "tests/fuzz/corpus/image/$1" | head -c "$2" >"$tmp/cut"; } # behind the first byte stands a file
+for bytes in 3 30 300 600; do seed jpeg $bytes; pixels "JPEG cut at $bytes" 1 "JPEG image: the file is cut off" "$tmp/cut"; done
+for bytes in 12 40 100; do seed webp $bytes; pixels "WebP cut at $bytes" 1 "WebP image: the file is cut off" "$tmp/cut"; done
+for bytes in 12 30 50; do seed webp_lossless $bytes; pixels "lossless WebP cut at $bytes" 1 "WebP image: the file is cut off" "$tmp/cut"; done
+seed webp 11; pixels "WebP cut in its name" 1 "no known image format" "$tmp/cut"
 refused "no model directory" 1 "no such model directory" $infer -m "$tmp/nowhere" --pixels "$tmp/pixels" --image $photo
 [ ! -e "$tmp/pixels" ]; verdict "no image, no file" $?
 mkdir "$tmp/p" && echo '{"patch_size":"14"}' >"$tmp/p/preprocessor_config.json"
