@@ -22,7 +22,7 @@ SRC_READ    := db/read.c db/row.c db/file.c db/schema.c
 SRC_WRITE   := db/write.c db/resume.c db/winners.c
 # Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
 LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
-NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c runtime/vision/libav.c)
+NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))
 SRC_RUNTIME := $(filter-out $(NOT_BUILT),$(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c runtime/image/*.c runtime/vision/*.c))
 SRC_INFER   := $(wildcard runtime/infer/*.c)
 SRC_GEN     := $(wildcard gen/*.c)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "../image/codec.h"
@@ -33,8 +34,8 @@ struct rt_video {
     AVCodecContext *codec;
     AVStream *stream;
     AVPacket *packet;
-    AVFrame *frame, *rgb;
-    struct SwsContext *scaler;
+    AVFrame *frame;
+    rt_libav_colours colours;
     bool drained;    /* the decoder was told that nothing follows */
     int orientation; /* as EXIF's */
 
@@ -59,7 +60,6 @@ static int is_late(void *context) {
 
 static ts_status status_of(int code) {
     switch (code) {
-    case AVERROR(ENOENT): return TS_STATUS_NOT_FOUND;
     case AVERROR(ENOMEM): return TS_STATUS_OUT_OF_MEMORY;
     case AVERROR(EACCES):
     case AVERROR(EIO): return TS_STATUS_IO;
@@ -256,48 +256,12 @@ static ts_status check_end(const rt_video *v, double fps, ts_err *err) {
                    promised, v->end - start);
 }
 
-/* ---- colours ---- */
-
-/* YUV by the matrix and range that the frame names; by BT.601 and limited where it names none. */
-static ts_status convert(rt_video *v, ts_err *err) {
-    const rt_libav *av = v->av;
-    const AVFrame *f = v->frame;
-    int *inverse, *table, source_full, full, brightness, contrast, saturation;
-    if (v->rgb->width != f->width || v->rgb->height != f->height) {
-        av->av_frame_unref(v->rgb);
-        v->rgb->format = AV_PIX_FMT_RGB24;
-        v->rgb->width = f->width;
-        v->rgb->height = f->height;
-        int code = av->av_frame_get_buffer(v->rgb, 0);
-        if (code < 0) return fail(v, code, "a frame", err);
-    }
-    v->scaler = av->sws_getCachedContext(
-        v->scaler, f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height,
-        AV_PIX_FMT_RGB24, SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
-    if (!v->scaler) return fail(v, AVERROR(ENOTSUP), "its colours cannot be converted", err);
-    if (av->sws_getColorspaceDetails(v->scaler, &inverse, &source_full, &table, &full, &brightness,
-                                     &contrast, &saturation) >= 0) {
-        if (f->color_range != AVCOL_RANGE_UNSPECIFIED)
-            source_full = f->color_range == AVCOL_RANGE_JPEG;
-        /* Refused where no YUV is converted: then nothing depends on it. */
-        av->sws_setColorspaceDetails(v->scaler, av->sws_getCoefficients((int)f->colorspace),
-                                     source_full, table, 1, brightness, contrast, saturation);
-    }
-    int rows = av->sws_scale(v->scaler, (const uint8_t *const *)f->data, f->linesize, 0, f->height,
-                             v->rgb->data, v->rgb->linesize);
-    return rows == f->height ? TS_STATUS_OK
-                             : fail(v, AVERROR_INVALIDDATA, "its colours cannot be converted", err);
-}
-
 static ts_status take_frame(rt_video *v, rt_image *out, ts_err *err) {
     rt_image image = {0};
-    TS_TRY(convert(v, err));
-    TS_TRY(rt_image_allocate(v->rgb->width, v->rgb->height, &image, err));
-    size_t row_bytes = 3 * (size_t)image.width;
-    for (int32_t y = 0; y < image.height; y++)
-        memcpy(image.pixels + (size_t)y * row_bytes,
-               v->rgb->data[0] + (ptrdiff_t)y * v->rgb->linesize[0], row_bytes);
-    ts_status status = rt_image_orient(&image, v->orientation, err);
+    ts_err reason;
+    ts_status status = rt_libav_image(v->av, &v->colours, v->frame, &image, &reason);
+    if (status != TS_STATUS_OK) return ts_fail(err, status, "%s: %s", v->path, reason.message);
+    status = rt_image_orient(&image, v->orientation, err);
     if (status == TS_STATUS_OK) {
         *out = image;
     } else {
@@ -326,9 +290,7 @@ static ts_status choose_frames(rt_video *v, ts_err *err) {
 static ts_status open_video(rt_video *v, ts_err *err) {
     v->packet = v->av->av_packet_alloc();
     v->frame = v->av->av_frame_alloc();
-    v->rgb = v->av->av_frame_alloc();
-    if (!v->packet || !v->frame || !v->rgb)
-        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", v->path);
+    if (!v->packet || !v->frame) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s", v->path);
     int level = v->av->av_log_get_level();
     v->av->av_log_set_level(AV_LOG_QUIET);
     ts_status status = choose_frames(v, err);
@@ -336,10 +298,21 @@ static ts_status open_video(rt_video *v, ts_err *err) {
     return status;
 }
 
+/* It is read twice, and opening a pipe could wait for ever. */
+static ts_status check_file(const char *path, ts_err *err) {
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return ts_fail(err, errno == ENOENT ? TS_STATUS_NOT_FOUND : TS_STATUS_IO, "%s: %s", path,
+                       strerror(errno));
+    return S_ISREG(info.st_mode) ? TS_STATUS_OK
+                                 : ts_fail(err, TS_STATUS_IO, "%s: no regular file", path);
+}
+
 ts_status rt_video_open(const char *path, const rt_video_options *options, rt_video **out,
                         ts_err *err) {
     const rt_libav *av;
     ts_err reason;
+    TS_TRY(check_file(path, err));
     ts_status status = rt_libav_get(&av, &reason);
     if (status != TS_STATUS_OK)
         return ts_fail(err, status,
@@ -396,8 +369,7 @@ ts_status rt_video_next(rt_video *v, rt_image *out, ts_err *err) {
 void rt_video_close(rt_video *v) {
     if (!v) return;
     close_file(v);
-    v->av->sws_freeContext(v->scaler);
-    v->av->av_frame_free(&v->rgb);
+    rt_libav_colours_free(v->av, &v->colours);
     v->av->av_frame_free(&v->frame);
     v->av->av_packet_free(&v->packet);
     free(v->wanted);

@@ -11,7 +11,7 @@
 #include <libavutil/log.h>
 #include <libswscale/swscale.h>
 
-#include "../../db/base.h"
+#include "../image/image.h"
 
 /* Where a stream keeps its side data moved between two minor versions. */
 #define RT_LIBAV_OLD_SIDE_DATA (LIBAVCODEC_VERSION_INT < AV_VERSION_INT(60, 31, 100))
@@ -27,7 +27,6 @@
     X(UTIL, av_frame_alloc)         \
     X(UTIL, av_frame_free)          \
     X(UTIL, av_frame_get_buffer)    \
-    X(UTIL, av_frame_unref)         \
     X(SCALE, sws_getCachedContext)  \
     X(SCALE, sws_freeContext)       \
     X(SCALE, sws_getCoefficients)   \
@@ -67,5 +66,20 @@ typedef struct rt_libav {
 /* The opened libraries, once a process, never closed. Any thread. UNSUPPORTED names the library that
  * is missing. */
 ts_status rt_libav_get(const rt_libav **out, ts_err *err);
+
+/* ---- libav_colours.c ---- */
+
+/* What turning frames into RGB keeps from one to the next. Zero-initialise. */
+typedef struct rt_libav_colours {
+    struct SwsContext *scaler;
+    AVFrame *rgb;
+} rt_libav_colours;
+
+/* A decoded frame as a picture of the same size: YUV by the matrix and range that the frame names, by
+ * BT.601 and limited where it names none. *out: rt_image_free. UNSUPPORTED: a pixel format that
+ * cannot be converted. */
+ts_status rt_libav_image(const rt_libav *av, rt_libav_colours *colours, const AVFrame *frame,
+                         rt_image *out, ts_err *err);
+void rt_libav_colours_free(const rt_libav *av, rt_libav_colours *colours);
 
 #endif

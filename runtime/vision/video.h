@@ -25,7 +25,7 @@ rt_video_options rt_video_defaults(void);
 
 /* Opens the file's best video stream, counts its frames and chooses some. `options` NULL: the
  * defaults. Only the file itself is read, whatever it refers to. Errors name the file. NOT_FOUND,
- * IO: no such file; CORRUPT: cut off or damaged; UNSUPPORTED: no video that is read, too large, too
+ * IO: no such file, or a pipe; CORRUPT: cut off or damaged; UNSUPPORTED: no video that is read, too large, too
  * slow, or no libav, with what to do; INVALID_ARGUMENT: as rt_frames_sample. */
 ts_status rt_video_open(const char *path, const rt_video_options *options, rt_video **out,
                         ts_err *err);

@@ -378,7 +378,9 @@ static void hostile_files(void **state) {
     write_file(path_of("empty.mkv"), "", 0);
     refused(path_of("empty.mkv"), NULL, TS_STATUS_CORRUPT, "no video that can be read");
     refused(path_of("none.mkv"), NULL, TS_STATUS_NOT_FOUND, "No such file");
-    refused("/dev/null", NULL, TS_STATUS_CORRUPT, "no video that can be read");
+    refused("/dev/null", NULL, TS_STATUS_IO, "no regular file");
+    assert_int_equal(mkfifo(path_of("pipe.mkv"), 0600), 0);
+    refused(path_of("pipe.mkv"), NULL, TS_STATUS_IO, "no regular file");
     recipe zero = {"zero.avi", AV_CODEC_ID_PNG, AV_PIX_FMT_RGB24, paint_rgb, 0, 30, 0, 0, 0, 0};
     make_video(&zero);
     av_log_set_level(AV_LOG_INFO);
