@@ -3,7 +3,7 @@
  *
  * Files are read by libav (FFmpeg's libraries), which is opened when the first video is: nothing here
  * links it, and a program runs without it. A build without libav's headers refuses every file and
- * says what to install.
+ * says what to install. libav's log, which is one for the process, is off while a function here runs.
  */
 #ifndef RUNTIME_VISION_VIDEO_H
 #define RUNTIME_VISION_VIDEO_H
