@@ -20,7 +20,10 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 SRC_BASE    := db/base.c
 SRC_READ    := db/read.c db/row.c db/file.c db/schema.c
 SRC_WRITE   := db/write.c db/resume.c db/winners.c
-SRC_RUNTIME := $(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c runtime/image/*.c runtime/vision/*.c)
+# Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
+LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
+NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))
+SRC_RUNTIME := $(filter-out $(NOT_BUILT),$(wildcard runtime/*.c runtime/model/*.c runtime/text/*.c runtime/image/*.c runtime/vision/*.c))
 SRC_INFER   := $(wildcard runtime/infer/*.c)
 SRC_GEN     := $(wildcard gen/*.c)
 SRC_GENTOOL := gen/tool/gentool.c
@@ -50,7 +53,8 @@ help:
 ## make             programs and libraries in build/
 ## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
-            libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip
+            libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
+            libavformat-dev libavcodec-dev libswscale-dev libavutil-dev
 setup: packages nvrtc
 
 packages:
@@ -123,6 +127,10 @@ TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(wildcard tests/*/*_test.c))
 $(B)/tests/%: tests/%.c $(OBJ_ALL)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(CURDIR)/templates"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
+
+# It makes its videos itself.
+$(B)/tests/vision/video_test: LIBS_TEST += $(if $(LIBAV),-lavformat -lavcodec -lavutil)
+$(B)/tests/vision/video_test: CPPFLAGS_TS += $(if $(LIBAV),-DTS_LIBAV)
 
 ## make install     to PREFIX (/usr/local), staged below DESTDIR; `make uninstall` removes the same files
 PREFIX    ?= /usr/local

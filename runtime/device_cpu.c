@@ -6,6 +6,7 @@
  */
 #include "device.h"
 #include "elf_image.h"
+#include "host_memory.h"
 #include "pool.h"
 
 #include <stdio.h>
@@ -23,7 +24,6 @@ enum {
     ALIGNMENT = 256,     /* what the device contract promises */
     HUGE_PAGE = 2 << 20, /* weights in huge pages save address translation misses */
     HUGE_FROM = 2 * HUGE_PAGE,
-    CHECKED_FROM = 64 << 20,
 };
 
 typedef void (*block_function)(const void *args, void *scratch, uint32_t bx, uint32_t by,
@@ -47,38 +47,12 @@ static void cpu_close(ts_device *device) {
 
 /* ---- memory ---- */
 
-/* What can be had without swapping: unused pages, and caches that the kernel would drop. Zero where
- * the kernel does not tell. */
-static int64_t available_bytes(void) {
-    FILE *file = fopen("/proc/meminfo", "re");
-    char line[128];
-    long long kib = 0;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1) break;
-    if (file) fclose(file);
-    return (int64_t)kib << 10;
-}
-
-/* The kernel promises more than it has and ends the program when it is used: large wishes are
- * compared with what there is. */
-static bool is_promise(size_t bytes) {
-    int64_t available = bytes >= CHECKED_FROM ? available_bytes() : 0;
-    return available > 0 && bytes > (size_t)available;
-}
-
-static ts_status no_memory(const ts_device *device, size_t bytes, ts_err *err) {
-    return ts_fail(err, TS_STATUS_OUT_OF_MEMORY,
-                   "no memory for %zu bytes on %s: %lld of %lld MiB are free", bytes,
-                   device->info.name, (long long)(available_bytes() >> 20),
-                   (long long)(device->info.memory_bytes >> 20));
-}
-
 static ts_status cpu_alloc(ts_device *device, size_t bytes, void **out, ts_err *err) {
-    if (is_promise(bytes)) return no_memory(device, bytes, err);
+    TS_TRY(rt_host_has(bytes, device->info.name, err));
     size_t alignment = bytes >= HUGE_FROM ? HUGE_PAGE : ALIGNMENT;
     size_t rounded = (bytes + alignment - 1) & ~(alignment - 1);
     void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
-    if (!memory) return no_memory(device, bytes, err);
+    if (!memory) return rt_host_lacks(bytes, device->info.name, err);
     if (alignment == HUGE_PAGE)
         madvise(memory, rounded, MADV_HUGEPAGE); /* a wish: nothing depends on it */
     *out = memory;
@@ -107,7 +81,7 @@ static ts_status cpu_fill(ts_device *device, void *stream, void *dst, uint8_t by
 static ts_status cpu_memory_info(ts_device *device, int64_t *free_bytes, int64_t *total_bytes,
                                  ts_err *err) {
     (void)err;
-    *free_bytes = available_bytes();
+    *free_bytes = rt_host_free_bytes();
     *total_bytes = device->info.memory_bytes;
     return TS_STATUS_OK;
 }

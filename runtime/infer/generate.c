@@ -117,7 +117,11 @@ static ts_status choose_context(generation *g, size_t prompt_tokens, int32_t *co
                                 ts_err *err) {
     const infer_options *o = g->in->options;
     int32_t most = ts_model_describe(g->in->model).context;
-    g->limit = (size_t)(o->context > 0 && (most == 0 || o->context < most) ? o->context : most);
+    if (most > 0 && o->context > most)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "-c %d: the model takes %d tokens (max_position_embeddings)", o->context,
+                       most);
+    g->limit = (size_t)(o->context > 0 ? o->context : most);
     if (g->limit > 0 && prompt_tokens > g->limit) {
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "the prompt has %zu tokens, %s %zu",
                        prompt_tokens, o->context > 0 ? "-c allows" : "the model takes", g->limit);

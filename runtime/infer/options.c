@@ -56,13 +56,17 @@ static const option_row table[] = {
     {"system", 0, TEXT, AT(system), "TEXT", "system message of a chat (the model directory's)"},
     {"image", 0, LIST, AT(images), "FILE",
      "an image of the prompt (PNG, JPEG, WebP); may be repeated"},
-    {"video", 0, LIST, AT(videos), "DIR", "a video as a folder of frames; may be repeated"},
+    {"video", 0, LIST, AT(videos), "FILE|DIR",
+     "a video, or a folder of its frames; may be repeated"},
+    {"video-fps", 0, REAL, AT(video_fps), "X", "frames to take of each second of a video file (2)"},
+    {"video-frames", 0, COUNT, AT(video_frames), "N",
+     "take N frames of a video file, however long"},
     {"image-min-pixels", 0, COUNT, AT(image_min_pixels), "N",
      "enlarge an image to at least N pixels (the model directory's)"},
     {"image-max-pixels", 0, COUNT, AT(image_max_pixels), "N",
      "shrink an image to at most N pixels (the model directory's)"},
     {"pixels", 0, TEXT, AT(pixels), "FILE",
-     "write the images' pixel_values and image_grid_thw (safetensors) and stop"},
+     "write the pixel_values and grids of images and videos (safetensors) and stop"},
     {"tokenize", 0, FLAG, AT(tokenize), NULL,
      "print the prompt's ids, special tokens parsed, and stop"},
     {"detokenize", 0, TEXT, AT(detokenize), "ID,ID,...", "print the text of ids and stop"},
@@ -167,8 +171,10 @@ static bool check(const infer_options *o) {
         message = "-p, -f and --tokens exclude each other";
     } else if (o->tokenize && !o->prompt && !o->prompt_file) {
         message = "--tokenize needs -p TEXT or -f FILE";
-    } else if (o->pixels && o->images.count == 0) {
-        message = "--pixels needs --image FILE";
+    } else if (o->pixels && o->images.count + o->videos.count == 0) {
+        message = "--pixels needs --image FILE or --video FILE";
+    } else if (!(o->video_fps >= 0)) {
+        message = "--video-fps: a positive number of frames a second";
     } else if (o->images.count + o->videos.count > 0 && !o->pixels && !o->prompt &&
                !o->prompt_file) {
         message = "--image and --video go with a prompt: -p TEXT or -f FILE";

@@ -1,7 +1,7 @@
 /* Frame sampling, in integers where it can be: n frames are spread by i * (total - 1) / (n - 1),
  * and n is even, so the divisor is odd and no tie of rounding exists.
  */
-#include "frames.h"
+#include "video.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,6 +11,11 @@ enum { PATCHES = 28 * 28 }; /* pixels of a token */
 
 rt_frames_options rt_frames_defaults(void) {
     return (rt_frames_options){.rule = RT_FRAMES_SPREAD, .fps = 2, .at_least = 4, .at_most = 768};
+}
+
+rt_video_options rt_video_defaults(void) {
+    return (rt_video_options){
+        .frames = rt_frames_defaults(), .max_pixels = 8192 * 4352, .max_seconds = 600};
 }
 
 static int64_t to_even(int64_t n) { return n - n % 2; }

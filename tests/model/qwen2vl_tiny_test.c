@@ -159,12 +159,12 @@ static void media_must_fit(void **state) {
     (void)state;
     ts_session *session = session_make(model, 512, NULL);
     prompt image = read_case("image"), text = read_case("text"), two = read_case("two_images");
-    expect_refused(session, &image, 0, "image");
-    expect_refused(session, &two, 1, "image");
+    expect_refused(session, &image, 0, "is a placeholder without its image: the 0 given");
+    expect_refused(session, &two, 1, "is a placeholder without its image: the 1 given");
     text.media[0] = image.media[0];
-    expect_refused(session, &text, 1, "image");
+    expect_refused(session, &text, 1, "1 images given, the prompt has placeholders");
     image.media[0].w += 2;
-    expect_refused(session, &image, 1, "image");
+    expect_refused(session, &image, 1, "image 1 of 1 (grid 1 x");
     image.media[0].rows = NULL;
     expect_refused(session, &image, 1, "no rows");
     ts_session_close(session);
