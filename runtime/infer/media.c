@@ -75,11 +75,11 @@ typedef struct clip {
 static ts_status clip_open(const infer_options *o, const char *path, clip *out, ts_err *err) {
     struct stat info;
     rt_video_options options = rt_video_defaults();
+    if (o->max_frames > 0) options.frames.at_most = o->max_frames;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return rt_frames_list(path, options.frames.at_most, &out->paths, &out->count, err);
     options.threads = o->threads;
-    if (o->video_fps > 0) options.frames.fps = (double)o->video_fps;
-    options.frames.count = o->video_frames;
+    if (o->fps > 0) options.frames.fps = (double)o->fps;
     TS_TRY(rt_video_open(path, &options, &out->file, err));
     out->count = rt_video_count(out->file);
     return TS_STATUS_OK;

@@ -58,9 +58,8 @@ static const option_row table[] = {
      "an image of the prompt (PNG, JPEG, WebP); may be repeated"},
     {"video", 0, LIST, AT(videos), "FILE|DIR",
      "a video, or a folder of its frames; may be repeated"},
-    {"video-fps", 0, REAL, AT(video_fps), "X", "frames to take of each second of a video file (2)"},
-    {"video-frames", 0, COUNT, AT(video_frames), "N",
-     "take N frames of a video file, however long"},
+    {"fps", 0, REAL, AT(fps), "X", "frames to take of each second of a video file (2)"},
+    {"max-frames", 0, COUNT, AT(max_frames), "N", "take at most N frames of a video (768)"},
     {"image-min-pixels", 0, COUNT, AT(image_min_pixels), "N",
      "enlarge an image to at least N pixels (the model directory's)"},
     {"image-max-pixels", 0, COUNT, AT(image_max_pixels), "N",
@@ -173,8 +172,10 @@ static bool check(const infer_options *o) {
         message = "--tokenize needs -p TEXT or -f FILE";
     } else if (o->pixels && o->images.count + o->videos.count == 0) {
         message = "--pixels needs --image FILE or --video FILE";
-    } else if (!(o->video_fps >= 0)) {
-        message = "--video-fps: a positive number of frames a second";
+    } else if (!(o->fps >= 0)) {
+        message = "--fps: a positive number of frames a second";
+    } else if (o->max_frames == 1) {
+        message = "--max-frames: at least 2";
     } else if (o->images.count + o->videos.count > 0 && !o->pixels && !o->prompt &&
                !o->prompt_file) {
         message = "--image and --video go with a prompt: -p TEXT or -f FILE";

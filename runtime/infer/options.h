@@ -18,8 +18,8 @@ typedef struct infer_options {
     const char *system; /* NULL: the model directory's */
     infer_list images, videos;
     int32_t image_min_pixels, image_max_pixels; /* 0: the model directory's */
-    float video_fps;                            /* 0: the default */
-    int32_t video_frames;                       /* 0: by fps */
+    float fps;                                  /* 0: the default */
+    int32_t max_frames;                         /* 0: the default */
     int32_t new_tokens;                         /* -1: not given */
     int32_t context; /* most tokens of prompt and output together; 0: no limit */
     int32_t threads;

@@ -223,7 +223,7 @@ usage "infer: unknown letter" "-Z" $infer -m $tiny --tokens 1 -Z
 usage "infer: unknown letters" "'-x'" $infer -m $tiny -xyz
 usage "infer: value missing" "--db" $infer -m $tiny --tokens 1 --db
 usage "infer: pixels of nothing" "--pixels needs --image" $infer -m $qwen --pixels "$tmp/pixels"
-usage "infer: no frames a second" "--video-fps" $infer -m $qwen --pixels "$tmp/pixels" --video "$tmp" --video-fps -1
+usage "infer: no frames a second" "--fps" $infer -m $qwen --pixels "$tmp/pixels" --video "$tmp" --fps -1
 usage "infer: no prompt" "what prompt" $infer -m $tiny
 usage "infer: not a number" "-1" $infer -m $tiny --tokens 1 -n -1
 usage "infer: ids" "ids with commas" $infer -m $tiny --dtype fp32 --tokens 1,x

@@ -50,14 +50,15 @@ $infer $device --dtype fp32 -m $model --perplexity $model/perplexity.txt --json 
     json "abs(last['perplexity'] - 43.5076) < 0.005 and last['tokens'] == 685 and last['windows'] == 5"
 ok "perplexity --json"
 $infer $device -m $tiny --bench --json |
-    json "[r['figure'] for r in rows] == ['load', 'prefill', 'prefill', 'decode'] and rows[0]['load_s'] > 0 and
+    json "[r['figure'] for r in rows] == ['load', 'prefill', 'prefill', 'batch', 'decode'] and rows[0]['load_s'] > 0 and
           [r['prefill_tokens'] for r in rows[1:3]] == [512, 2048] and all(r['prefill_tokens_per_s'] > 0 for r in rows[1:3]) and
+          rows[3]['sequences'] == 8 and rows[3]['decode_tokens_per_s'] > 0 and
           abs(last['us_per_token'] * last['decode_tokens_per_s'] / 1e6 - 1) < 1e-3 and
           abs(last['limit_tokens_per_s'] * last['bytes_per_token'] / last['copy_gbytes_per_s'] / 1e9 - 1) < 1e-3 and
           abs(last['share_of_limit'] * last['limit_tokens_per_s'] / last['decode_tokens_per_s'] - 1) < 1e-3"
 ok "--bench --json"
-[ "$($infer $device -m $tiny --bench -n 8 | wc -l)" = 5 ]; ok "--bench"
-$infer $device -m $tiny --bench --tokens 1,2,3 -n 8 --json | json "[r.get('prefill_tokens') for r in rows] == [None, 3, None]"
+[ "$($infer $device -m $tiny --bench -n 8 | wc -l)" = 6 ]; ok "--bench"
+$infer $device -m $tiny --bench --tokens 1,2,3 -n 8 --json | json "[r.get('prefill_tokens') for r in rows] == [None, 3, None, None]"
 ok "--bench of a given prompt"
 
 # Made-up weights: a config.json is enough, in a directory or by itself.
