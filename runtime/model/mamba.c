@@ -15,7 +15,7 @@
 
 static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase, void *args,
                         size_t bytes, ts_err *err) {
-    return rt_run_launch(run, m->groups[op][phase], args, bytes, err);
+    return rt_run_launch(run, &m->groups[op][phase], args, bytes, err);
 }
 
 /* Column `column` of a matrix of the model's dtype. */
@@ -28,10 +28,11 @@ static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_a
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
-static ts_status normalize(const mamba *m, rt_run *run, const float *weight, const float *r,
-                           void *out, int64_t out_pitch, int32_t rows, ts_err *err) {
+static ts_status normalize(const mamba *m, rt_run *run, mamba_op op, const float *weight,
+                           const float *r, void *out, int64_t out_pitch, int32_t rows,
+                           ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
-    return rt_stage_norm(run, m->groups[MAMBA_NORM], &norm, r, out, out_pitch, rows, err);
+    return rt_stage_norm(run, m->groups[op], &norm, r, out, out_pitch, rows, err);
 }
 
 static ts_status convolve(const mamba *m, rt_run *run, const mamba_layer *w, const mamba_state *st,
@@ -106,7 +107,7 @@ static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32
     void *conv_state = st->conv + (size_t)index * st->conv_stride;
     float *h = (float *)(void *)(st->h + (size_t)index * st->h_stride);
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, w->norm, r, st->u, st->d_pitch, rows, err));
+    TS_TRY(normalize(m, run, MAMBA_NORM, w->norm, r, st->u, st->d_pitch, rows, err));
     TS_TRY(project(m, run, MAMBA_IN_PROJ,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->in_proj,
@@ -174,7 +175,7 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                       float *logits, ts_err *err) {
     const mamba *m = self;
     const mamba_state *st = state;
-    TS_TRY(normalize(m, run, m->top.norm, r, st->u, st->d_pitch, rows, err));
+    TS_TRY(normalize(m, run, MAMBA_HEAD_NORM, m->top.norm, r, st->u, st->d_pitch, rows, err));
     return project(m, run, MAMBA_HEAD,
                    &(struct gemm_args){.x = st->u,
                                        .w = m->tied ? m->top.embedding : m->top.head,

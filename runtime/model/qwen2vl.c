@@ -38,10 +38,10 @@ static ts_status project(const qwen2vl *m, rt_run *run, qwen2vl_op op, struct ge
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
-static ts_status normalize(const qwen2vl *m, rt_run *run, const text_state *st, const float *weight,
-                           const float *r, int32_t rows, ts_err *err) {
+static ts_status normalize(const qwen2vl *m, rt_run *run, const text_state *st, qwen2vl_op op,
+                           const float *weight, const float *r, int32_t rows, ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
-    return rt_stage_norm(run, m->groups[QWEN2VL_NORM], &norm, r, st->u, st->d_pitch, rows, err);
+    return rt_stage_norm(run, m->groups[op], &norm, r, st->u, st->d_pitch, rows, err);
 }
 
 /* Column `column` of the fused rows. */
@@ -78,7 +78,7 @@ static ts_status rotate(const qwen2vl *m, rt_run *run, const text_state *st, voi
         .s0 = m->sections[0],
         .s1 = m->sections[0] + m->sections[1],
     };
-    return rt_run_launch(run, m->groups[QWEN2VL_ROTARY][rt_phase_of(rows)], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_ROTARY][rt_phase_of(rows)], &a, sizeof a, err);
 }
 
 static ts_status attend(const qwen2vl *m, rt_run *run, const text_state *st, const void *k,
@@ -100,7 +100,7 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const text_state *st, con
                                      .hkv = m->G,
                                      .slots = st->context,
                                      .scale = scale};
-        return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION_STEP][RT_DECODE], &a, sizeof a, err);
+        return rt_run_launch(run, &m->groups[QWEN2VL_ATTENTION_STEP][RT_DECODE], &a, sizeof a, err);
     }
     struct sdpa_args a = {.q = st->qkv,
                           .k = k,
@@ -116,7 +116,7 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const text_state *st, con
                           .hq = m->H,
                           .hkv = m->G,
                           .scale = scale};
-    return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION][RT_PREFILL], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_ATTENTION][RT_PREFILL], &a, sizeof a, err);
 }
 
 static ts_status attention(const qwen2vl *m, rt_run *run, const text_state *st, int32_t index,
@@ -124,7 +124,7 @@ static ts_status attention(const qwen2vl *m, rt_run *run, const text_state *st, 
     const qwen2vl_layer *w = &m->layers[index];
     void *k = st->k + (size_t)index * st->stride, *v = st->v + (size_t)index * st->stride;
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, st, w->norm1, r, rows, err));
+    TS_TRY(normalize(m, run, st, QWEN2VL_NORM, w->norm1, r, rows, err));
     TS_TRY(project(m, run, QWEN2VL_QKV,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->qkv,
@@ -156,7 +156,7 @@ static ts_status feed_forward(const qwen2vl *m, rt_run *run, const text_state *s
                               float *r, int32_t rows, ts_err *err) {
     const qwen2vl_layer *w = &m->layers[index];
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, st, w->norm2, r, rows, err));
+    TS_TRY(normalize(m, run, st, QWEN2VL_NORM, w->norm2, r, rows, err));
     TS_TRY(project(m, run, QWEN2VL_GATE_UP,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->gate_up,
@@ -202,7 +202,7 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                       float *logits, ts_err *err) {
     const qwen2vl *m = self;
     const text_state *st = state;
-    TS_TRY(normalize(m, run, st, m->top.norm, r, rows, err));
+    TS_TRY(normalize(m, run, st, QWEN2VL_HEAD_NORM, m->top.norm, r, rows, err));
     return project(m, run, QWEN2VL_HEAD,
                    &(struct gemm_args){.x = st->u,
                                        .w = m->tied ? m->top.embedding : m->head.head,
@@ -225,12 +225,11 @@ static ts_status advance(const void *self, rt_run *run, void *state, int32_t fir
                          const int32_t *positions, size_t pitch, int32_t rows, ts_err *err) {
     (void)self;
     text_state *st = state;
-    const rt_device_ops *ops = run->device->ops;
     st->first = first;
     if (rows == 1) {
         const int32_t step[STEP_INTS] = {
             positions[0], positions[pitch], positions[2 * pitch], first, 0, first + 1};
-        return ops->upload(run->device, run->stream, st->step, step, sizeof step, err);
+        return rt_run_upload(run, st->step, step, sizeof step, err);
     }
     size_t count = (size_t)rows;
     int32_t *all = malloc(4 * count * sizeof *all);
@@ -239,8 +238,7 @@ static ts_status advance(const void *self, rt_run *run, void *state, int32_t fir
         for (size_t axis = 0; axis < 3; axis++) all[axis * count + i] = positions[axis * pitch + i];
         all[3 * count + i] = first + (int32_t)i;
     }
-    ts_status status = ops->upload(run->device, run->stream, st->rows, all, 4 * count * sizeof *all,
-                                   err);
+    ts_status status = rt_run_upload(run, st->rows, all, 4 * count * sizeof *all, err);
     free(all);
     return status;
 }

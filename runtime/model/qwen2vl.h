@@ -21,6 +21,7 @@ typedef enum qwen2vl_op {
     QWEN2VL_O,
     QWEN2VL_GATE_UP,
     QWEN2VL_DOWN,
+    QWEN2VL_HEAD_NORM,
     QWEN2VL_HEAD,
     QWEN2VL_ARGMAX,
     /* vision */
@@ -32,6 +33,7 @@ typedef enum qwen2vl_op {
     QWEN2VL_V_PROJ,
     QWEN2VL_V_FC1,
     QWEN2VL_V_FC2,
+    QWEN2VL_MERGE_NORM,
     QWEN2VL_MERGE_1,
     QWEN2VL_MERGE_2,
     QWEN2VL_OPS
@@ -89,7 +91,7 @@ typedef struct qwen2vl {
     rt_media_ids names;
     rt_dim dims[QWEN2VL_DIMS];
     ts_dtype dtype;
-    const rt_group *groups[QWEN2VL_OPS][RT_PHASES];
+    rt_used groups[QWEN2VL_OPS][RT_PHASES];
     qwen2vl_top top;
     qwen2vl_head head;
     qwen2vl_eyes eyes;

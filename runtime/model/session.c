@@ -126,7 +126,8 @@ static ts_status measure(ts_session *s, const ts_session_options *options, ts_er
     s->block = !o.all_logits ? 1 : o.chunk < LOGIT_BLOCK ? o.chunk : LOGIT_BLOCK;
     s->r_pitch = rt_pitch(s->model->shape.hidden, sizeof(float));
     s->v_pitch = rt_pitch(s->model->shape.vocab, sizeof(float));
-    s->run = (rt_run){.device = s->model->engine->device, .measure = true};
+    s->run = (rt_run){
+        .device = s->model->engine->device, .measure = true, .profile = s->model->engine->profile};
     s->state = calloc(1, s->model->arch->state_bytes);
     if (!s->state) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "session");
     rt_session_memory none = {0}, memory = {0};
@@ -193,12 +194,11 @@ static ts_status allocate(ts_session *s, ts_err *err) {
 
 /* Captures the decode step. Capturing runs nothing, so the buffers may hold anything. */
 static ts_status capture(ts_session *s, ts_err *err) {
-    const rt_device_ops *ops = s->run.device->ops;
     ts_err reason = {0};
-    TS_TRY(ops->graph_begin(s->run.device, s->run.stream, err));
+    TS_TRY(rt_run_capture(&s->run, err));
     ts_status launched = step_from_id(s, &reason);
     bool failed = launched != TS_STATUS_OK; /* the capture must be ended all the same */
-    ts_status ended = ops->graph_end(s->run.device, s->run.stream, &s->graph, failed ? NULL : err);
+    ts_status ended = rt_run_captured(&s->run, &s->graph, failed ? NULL : err);
     return failed ? ts_fail(err, launched, "%s", reason.message) : ended;
 }
 
@@ -270,7 +270,7 @@ static ts_status check_ids(const ts_session *s, const int32_t *ids, size_t count
 }
 
 static ts_status upload(ts_session *s, void *to, const void *from, size_t bytes, ts_err *err) {
-    return s->run.device->ops->upload(s->run.device, s->run.stream, to, from, bytes, err);
+    return rt_run_upload(&s->run, to, from, bytes, err);
 }
 
 /* Vectors [rows, hidden] to the residual stream, rounded as the model's own table would be. */
@@ -332,6 +332,7 @@ static ts_status advance(ts_session *s, const int32_t *positions, size_t pitch, 
                          int32_t rows, ts_err *err) {
     const rt_arch *arch = s->model->arch;
     if (!arch->advance) return TS_STATUS_OK;
+    s->run.keys = (int64_t)first + rows;
     return arch->advance(s->model->self, &s->run, s->state, (int32_t)first, positions, pitch, rows,
                          err);
 }
@@ -353,14 +354,13 @@ static void note_seen(ts_session *s, const int32_t *ids, size_t count) {
 
 /* Logits of all rows of a pass to the host, [rows, vocab]. */
 static ts_status download_logits(ts_session *s, int32_t rows, float *out, ts_err *err) {
-    const rt_device_ops *ops = s->run.device->ops;
     size_t vocab = (size_t)s->model->shape.vocab, pitch = (size_t)s->v_pitch;
     for (int32_t row = 0; row < rows; row += s->block) {
         int32_t count = rows - row < s->block ? rows - row : s->block;
         TS_TRY(make_logits(s, row, count, err));
         for (size_t i = 0; i < (size_t)count; i++) {
-            TS_TRY(ops->download(s->run.device, s->run.stream, out + ((size_t)row + i) * vocab,
-                                 s->device.logits + i * pitch, vocab * sizeof(float), err));
+            TS_TRY(rt_run_download(&s->run, out + ((size_t)row + i) * vocab,
+                                   s->device.logits + i * pitch, vocab * sizeof(float), err));
         }
     }
     return TS_STATUS_OK;
@@ -394,8 +394,7 @@ static ts_status consume_one(ts_session *s, int32_t id, bool in_place, ts_err *e
     if (s->embeds) return consume(s, &(source){.ids = &id, .positions = positions}, 1, NULL, err);
     TS_TRY(advance(s, positions, 1, s->length, 1, err));
     if (!in_place) TS_TRY(upload(s, s->device.ids, &id, sizeof id, err));
-    TS_TRY(s->graph ? s->run.device->ops->graph_launch(s->run.device, s->graph, s->run.stream, err)
-                    : step_from_id(s, err));
+    TS_TRY(s->graph ? rt_run_replay(&s->run, s->graph, err) : step_from_id(s, err));
     note_seen(s, &id, 1);
     s->length++;
     return TS_STATUS_OK;
@@ -521,14 +520,13 @@ ts_status rt_session_residual(ts_session *s, int32_t rows, float *out, ts_err *e
 ts_status ts_session_logits(ts_session *s, const float **logits, ts_err *err) {
     if (s->length == 0)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "logits of an empty sequence");
-    TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream, s->logits, s->device.logits,
-                                        (size_t)s->model->shape.vocab * sizeof(float), err));
+    TS_TRY(rt_run_download(&s->run, s->logits, s->device.logits,
+                           (size_t)s->model->shape.vocab * sizeof(float), err));
     *logits = s->logits;
     return TS_STATUS_OK;
 }
 
 ts_status ts_session_next(ts_session *s, ts_sampler *sampler, int32_t *id, ts_err *err) {
-    const rt_device_ops *ops = s->run.device->ops;
     const float *logits;
     int32_t chosen;
     TS_TRY(consume_pending(s, err));
@@ -536,11 +534,13 @@ ts_status ts_session_next(ts_session *s, ts_sampler *sampler, int32_t *id, ts_er
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
                        "nothing follows an empty sequence: prefill first");
     if (rt_sampler_is_greedy(sampler)) {
-        TS_TRY(ops->download(s->run.device, s->run.stream, &chosen, s->device.ids, sizeof chosen,
-                             err));
+        TS_TRY(rt_run_download(&s->run, &chosen, s->device.ids, sizeof chosen, err));
     } else {
         TS_TRY(ts_session_logits(s, &logits, err));
+        double begin_s = rt_profile_now();
         chosen = ts_sampler_pick(sampler, logits, s->seen);
+        if (s->run.profile)
+            rt_profile_add(s->run.profile, "sampling/choice", 1e6 * (rt_profile_now() - begin_s));
         TS_TRY(upload(s, s->device.ids, &chosen, sizeof chosen, err));
     }
     s->pending = chosen;

@@ -14,6 +14,7 @@ typedef struct fake_state {
     size_t memory_bytes;
     /* what was done */
     int contexts, streams, events, modules, graphs, allocations, synchronised, recorded;
+    int captured_events; /* records in the captured graph */
     int dynamic_limit; /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
     struct {
         int count;
@@ -22,6 +23,8 @@ typedef struct fake_state {
         unsigned char args[64];
     } launch;
 } fake_state;
+
+enum { FAKE_MAX_EVENTS = 64 };
 
 /* Error numbers of cuda.h that the fake returns and the runtime needs no name for. */
 enum {
