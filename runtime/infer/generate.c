@@ -178,6 +178,7 @@ int infer_generate(infer *in) {
     int status = EXIT_DONE;
     if (in->options->profile && infer_profile_open(in, &err) != TS_STATUS_OK)
         return infer_fail(&err);
+    if (in->profile) rt_profile_resume(in->profile);
     if (!infer_prompt_make(in, &prompt, &status)) return status;
     ts_session_options session = ts_session_defaults();
     ts_sampler_options sampling = infer_sampling(in->options, in->model);

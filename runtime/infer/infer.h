@@ -48,8 +48,8 @@ int infer_generate(infer *in);                      /* generate.c */
 int infer_perplexity(infer *in);                    /* perplexity.c */
 int infer_bench(infer *in);                         /* bench.c */
 
-/* profile.c: --profile. From `open` on time counts, and sessions that are created are watched;
- * `report` ends it: table or JSON, and the page if one is wanted. */
+/* profile.c: --profile. From `open` on sessions that are created are watched, and time counts
+ * while in->profile is not paused, which it is at first; `report` ends it: table or JSON, and the page if one is wanted. */
 ts_status infer_profile_open(infer *in, ts_err *err);
 ts_status infer_profile_report(const infer *in, const infer_prompt *prompt, size_t new_tokens,
                                ts_err *err);

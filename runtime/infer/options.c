@@ -174,8 +174,8 @@ static bool check(const infer_options *o) {
         message = "--image and --video go with a prompt: -p TEXT or -f FILE";
     } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
         message = "--perplexity takes no prompt, --embeds or --logits";
-    } else if (o->profile && (o->perplexity || o->bench)) {
-        message = "--profile goes with a prompt, not with --perplexity or --bench";
+    } else if (o->profile && o->perplexity) {
+        message = "--profile goes with a prompt or --bench, not with --perplexity";
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds &&
                !o->pixels) {
         message = "what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)";

@@ -29,7 +29,6 @@ ts_status infer_profile_open(infer *in, ts_err *err) {
     }
     TS_TRY(rt_profile_create(device, &in->peaks, &in->profile, err));
     rt_engine_watch(in->engine, in->profile);
-    rt_profile_resume(in->profile);
     return TS_STATUS_OK;
 }
 

@@ -63,8 +63,9 @@ static void explain_rest(profile_report *r) {
     ts_buf_printf(
         &r->reason,
         "Around it: %.1f %% for reading and resizing images, %.1f %% for choosing tokens, %.1f %% on "
-        "the host between launches. Model: %d text layers, %.1f MB of weights; the report does not "
-        "say the size of its model and its images.\n",
+        "the host between launches. Model: %d text layers, %.1f MB of weights.\n"
+        "What drives the share towards the report's: large images, few generated tokens, attention "
+        "that is not fused.\n",
         percent(images ? images->us : 0, r->elapsed_us),
         percent(sampling ? sampling->us : 0, r->elapsed_us),
         percent(host ? host->us : 0, r->elapsed_us), r->info.layers,

@@ -65,7 +65,12 @@ grep -q '^<!DOCTYPE html>' "$tmp/page.html" && tail -n 1 "$tmp/page.html" | grep
 ok "a page by itself"
 mkdir "$tmp/pages" && ask --profile="$tmp/pages/a&b.html" >"$tmp/out" 2>&1 && [ "$(ls "$tmp/pages")" = 'a&b.html' ]; ok "no other file beside the page"
 ask --profile="$tmp/none/page.html" >"$tmp/out" 2>"$tmp/err"; [ $? = 1 ] && grep -q "$tmp/none/page.html" "$tmp/err" && [ ! -e "$tmp/none" ]; ok "a folder that is not there"
-$infer -m $mamba --bench --profile >"$tmp/out" 2>"$tmp/err"; [ $? = 2 ] && grep -q -- '--profile goes with a prompt' "$tmp/err"; ok "--profile with --bench"
+$infer -m $mamba --perplexity "$0" --profile >"$tmp/out" 2>"$tmp/err"; [ $? = 2 ] && grep -q -- '--profile goes with a prompt' "$tmp/err"; ok "--profile with --perplexity"
+# Without a prompt or weights: an image, or ids.
+$infer -m tests/fixtures/mamba-tiny/config.json --random-weights --bench -n 8 --json --profile >"$tmp/bench" &&
+    rows "$tmp/bench" "head['prompt_tokens'] == 512 and part['sampling/argmax']['calls'] == 9 and $adds_up"; ok "--bench of ids"
+$infer -m tests/fixtures/qwen2vl-tiny/config.json --random-weights --bench -n 8 --json --profile >"$tmp/bench" &&
+    rows "$tmp/bench" "head['prompt_tokens'] > 1296 and head['vision_share'] > 0.2 and 'images' not in part and $adds_up"; ok "--bench of an image"
 
 # As a browser draws it: the report's bar, below it this run's, their lengths as the shares say; dark parts within bars.
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
