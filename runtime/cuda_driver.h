@@ -33,6 +33,7 @@ enum {
     CUDA_ERROR_OUT_OF_MEMORY = 2,
     CUDA_ERROR_NO_DEVICE = 100,
 
+    CU_DEVICE_ATTRIBUTE_CLOCK_RATE = 13,
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
     CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE = 38,
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
@@ -47,6 +48,7 @@ enum {
 
     CU_STREAM_NON_BLOCKING = 1,
     CU_EVENT_DEFAULT = 0,
+    CU_EVENT_RECORD_EXTERNAL = 1,
     CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
     CU_STREAM_CAPTURE_MODE_RELAXED = 2,
     CU_STREAM_CAPTURE_STATUS_NONE = 0,
@@ -92,7 +94,7 @@ enum {
     X(cuGraphExecDestroy, (CUgraphExec exec))                                                     \
     X(cuEventCreate, (CUevent *event, unsigned int flags))                                        \
     X(cuEventDestroy_v2, (CUevent event))                                                         \
-    X(cuEventRecord, (CUevent event, CUstream stream))                                            \
+    X(cuEventRecordWithFlags, (CUevent event, CUstream stream, unsigned int flags))               \
     X(cuEventSynchronize, (CUevent event))                                                        \
     X(cuEventElapsedTime, (float *ms, CUevent begin, CUevent end))                                \
     X(cuModuleLoadDataEx,                                                                         \

@@ -30,6 +30,7 @@ typedef struct rt_device_info {
     char driver[32];        /* "" on the CPU */
     int driver_version;     /* cuDriverGetVersion; 0 on the CPU */
     int sm_count;           /* CPU: threads of the pool */
+    int clock_mhz;          /* highest of an SM; 0 on the CPU */
     int compute_capability; /* 90; 0 on the CPU */
     char bus_id[16];        /* PCI, "0000:3b:00.0"; "" on the CPU */
     int64_t memory_bytes, l2_bytes;
@@ -63,6 +64,7 @@ typedef struct rt_device_ops {
     ts_status (*launch)(ts_device *, void *stream, const rt_launch *, ts_err *);
     ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
     void (*event_destroy)(ts_device *, rt_event *);
+    /* On a stream that captures it becomes part of the graph: every replay records it anew. */
     ts_status (*event_record)(ts_device *, rt_event *, void *stream, ts_err *);
     ts_status (*event_wait)(ts_device *, rt_event *, ts_err *); /* until it has passed */
     /* Waits for `end`, then the time between the two in microseconds. */

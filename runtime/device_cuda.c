@@ -117,13 +117,20 @@ static ts_status wait_for(const cuda_device *d, void *stream, ts_err *err) {
     return rt_cuda_check(d->driver, result, "cuStreamSynchronize", d->base.info.name, err);
 }
 
-/* Ends a copy to or from the host: waits, unless the copy was only recorded. The default stream
- * cannot capture, and asking about it is an error while some blocking stream of another library
- * captures. */
-static ts_status finish_copy(const cuda_device *d, void *stream, ts_err *err) {
+/* The default stream cannot capture, and asking about it is an error while some blocking stream of
+ * another library captures. */
+static ts_status is_capturing(const cuda_device *d, void *stream, bool *out, ts_err *err) {
     CUstreamCaptureStatus capturing = CU_STREAM_CAPTURE_STATUS_NONE;
     if (stream) CU_TRY(d, cuStreamIsCapturing, (stream, &capturing), d->base.info.name, err);
-    return capturing == CU_STREAM_CAPTURE_STATUS_NONE ? wait_for(d, stream, err) : TS_STATUS_OK;
+    *out = capturing != CU_STREAM_CAPTURE_STATUS_NONE;
+    return TS_STATUS_OK;
+}
+
+/* Ends a copy to or from the host: waits, unless the copy was only recorded. */
+static ts_status finish_copy(const cuda_device *d, void *stream, ts_err *err) {
+    bool captured;
+    TS_TRY(is_capturing(d, stream, &captured, err));
+    return captured ? TS_STATUS_OK : wait_for(d, stream, err);
 }
 
 static ts_status cuda_send(ts_device *device, void *stream, void *dst, const void *src,
@@ -214,8 +221,12 @@ static void cuda_event_destroy(ts_device *device, rt_event *event) {
 
 static ts_status cuda_event_record(ts_device *device, rt_event *event, void *stream, ts_err *err) {
     cuda_device *d;
+    bool captured;
     TS_TRY(enter(device, &d, err));
-    CU_TRY(d, cuEventRecord, ((CUevent)event, stream), d->base.info.name, err);
+    TS_TRY(is_capturing(d, stream, &captured, err));
+    /* Without the flag a captured record is an edge of the graph and says no time. */
+    unsigned flags = captured ? CU_EVENT_RECORD_EXTERNAL : 0;
+    CU_TRY(d, cuEventRecordWithFlags, ((CUevent)event, stream, flags), d->base.info.name, err);
     return TS_STATUS_OK;
 }
 

@@ -61,7 +61,7 @@ static ts_status attribute(const cuda_device *d, CUdevice_attribute which, int *
 
 static ts_status describe(cuda_device *d, ts_err *err) {
     rt_device_info *info = &d->base.info;
-    int major, minor, l2;
+    int major, minor, l2, clock_khz;
     size_t memory;
     TS_TRY(rt_cuda_check(d->driver,
                          d->driver->cuDeviceGetName(info->name, sizeof info->name, d->device),
@@ -76,11 +76,13 @@ static ts_status describe(cuda_device *d, ts_err *err) {
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &minor, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &info->sm_count, err));
+    TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_CLOCK_RATE, &clock_khz, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, &l2, err));
     TS_TRY(attribute(d, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
                      &d->shared_optin_bytes, err));
     info->memory_bytes = (int64_t)memory;
     info->l2_bytes = l2;
+    info->clock_mhz = clock_khz / 1000;
     info->compute_capability = 10 * major + minor;
     read_driver_release(info->driver, sizeof info->driver);
     int count = rt_cuda_targets(info->compute_capability, d->target_names);

@@ -196,6 +196,23 @@ ts_status rt_group_launch(const rt_group *group, void *stream, const void *args,
     return ts_kernel_launch(rt_group_pick(group, args), stream, args, args_bytes, err);
 }
 
+bool rt_group_work(const rt_group *group, const void *args, const char *bound, int64_t actual,
+                   rt_work *out) {
+    const rt_launch_data *data = &rt_group_pick(group, args)->data;
+    rt_values values;
+    int64_t flops, bytes;
+    if (!data->has_work || rt_launch_data_values(data, args, 1, &values, NULL) != TS_STATUS_OK)
+        return false;
+    for (size_t i = 0; bound && i < data->extent_count; i++)
+        if (strcmp(data->extents[i].name, bound) == 0 && values.extents[i] > actual)
+            values.extents[i] = actual;
+    if (rt_formula_eval(data, data->flops, &values, INT64_MAX, "flops", &flops, NULL) ||
+        rt_formula_eval(data, data->bytes, &values, INT64_MAX, "bytes", &bytes, NULL))
+        return false;
+    *out = (rt_work){(double)flops, (double)bytes};
+    return true;
+}
+
 size_t rt_group_workspace(const rt_group *group, const void *args) {
     size_t most = 0;
     for (size_t i = 0; i < group->entry_count; i++) {

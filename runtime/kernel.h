@@ -23,6 +23,14 @@ const ts_kernel *rt_group_pick(const rt_group *group, const void *args);
 /* pick + launch. */
 ts_status rt_group_launch(const rt_group *group, void *stream, const void *args, size_t args_bytes,
                           ts_err *err);
+/* What a launch with these args does, by its family's count. Extent `bound` (NULL: none), of which
+ * args hold only an upper bound, counts as `actual` where that is less. False: the database does not
+ * say, or the numbers overflow. */
+typedef struct rt_work {
+    double flops, bytes;
+} rt_work;
+bool rt_group_work(const rt_group *group, const void *args, const char *bound, int64_t actual,
+                   rt_work *out);
 /* Largest workspace any entry of the group wants for these args. */
 size_t rt_group_workspace(const rt_group *group, const void *args);
 

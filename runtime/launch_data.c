@@ -85,6 +85,14 @@ static ts_status read_extents(const json_t *root, rt_launch_data *data, ts_err *
     return TS_STATUS_OK;
 }
 
+static ts_status read_work(const json_t *root, rt_launch_data *data, ts_err *err) {
+    const json_t *work = json_object_get(root, "work");
+    data->has_work = work != NULL;
+    if (!work) return TS_STATUS_OK;
+    TS_TRY(read_formula(data, json_object_get(work, "flops"), "work.flops", &data->flops, err));
+    return read_formula(data, json_object_get(work, "bytes"), "work.bytes", &data->bytes, err);
+}
+
 static ts_status read_zeros(const json_t *root, rt_launch_data *data, ts_err *err) {
     const json_t *zeros = json_object_get(root, "zero");
     if (zeros && (!json_is_array(zeros) || json_array_size(zeros) > RT_MAX_ZEROS))
@@ -133,6 +141,7 @@ static ts_status read_root(const json_t *root, rt_launch_data *data, ts_err *err
         return corrupt(err, "bad kind");
     data->is_cpu = strcmp(kind, "cpu") == 0;
     TS_TRY(read_extents(root, data, err));
+    TS_TRY(read_work(root, data, err));
     TS_TRY(
         read_formula(data, json_object_get(root, "workspace"), "workspace", &data->workspace, err));
     TS_TRY(read_zeros(root, data, err));

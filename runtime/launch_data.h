@@ -42,6 +42,8 @@ typedef struct rt_launch_data {
     size_t args_bytes;
     rt_extent extents[RT_MAX_EXTENTS];
     size_t extent_count;
+    bool has_work;          /* databases of older generators do not say */
+    rt_formula flops, bytes; /* what a launch does, by the family's count */
     rt_formula workspace;
     struct {
         rt_formula offset, bytes;

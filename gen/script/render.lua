@@ -113,6 +113,8 @@ function G.launch_data(family, version, tunables, spec, target)
                  { "direction", t.direction }, { "pitch", t.pitch or "" }, { "optional", t.optional } }
       end) },
     { "extents", json_list(family.extents, function(name) return name end) },
+    { "work", { "{", { "flops", G.postfix(family.work.flops, scope, family.label .. ": work.flops") },
+                     { "bytes", G.postfix(family.work.bytes, scope, family.label .. ": work.bytes") } } },
     { "workspace", G.postfix(version.workspace, scope, place("workspace")) },
     { "zero", json_list(version.zero, function(z)
         return { "[", G.postfix(z[1], scope, place("zero")), G.postfix(z[2], scope, place("zero")) }

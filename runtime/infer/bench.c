@@ -4,6 +4,8 @@
  *
  * Every figure is the median of several runs after runs that only warm up. Decoding is compared with
  * a limit: no step can be faster than copying its bytes (weights read, state read and written).
+ *
+ * With --profile one run, after one that warms up, is taken apart in place of all that.
  */
 #include <jansson.h>
 #include <math.h>
@@ -304,6 +306,31 @@ static ts_status bench_batch(bench *b, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+/* The prompt and all steps, watched. */
+static ts_status profile_prompt(bench *b, const infer_prompt *prompt, ts_err *err) {
+    double seconds;
+    rt_profile *profile = b->in->profile;
+    TS_TRY(run_prefill(b, prompt, &seconds, err));
+    TS_TRY(run_decode(b, NULL, &seconds, err));
+    rt_profile_resume(profile);
+    TS_TRY(run_prefill(b, prompt, &seconds, err));
+    TS_TRY(run_decode(b, NULL, &seconds, err));
+    return infer_profile_report(b->in, prompt, (size_t)b->steps + 1, err);
+}
+
+/* The given prompt, else a made-up image with a question, else made-up ids. */
+static ts_status profile_bench(bench *b, const infer_prompt *given, ts_err *err) {
+    enum { SIDE = 1008, LENGTH = 512 };
+    infer_prompt made_up = {0};
+    if (given->ids || given->vectors) return profile_prompt(b, given, err);
+    TS_TRY(rt_model_media_ids(b->in->model)
+               ? invent_look(&made_up, b->in->model, SIDE, err)
+               : invent_prompt(&made_up, LENGTH, plain_ids(b->in->model), err));
+    ts_status status = profile_prompt(b, &made_up, err);
+    infer_prompt_free(&made_up);
+    return status;
+}
+
 static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     ts_session_options options = infer_session(b->in);
     ts_sampler_options sampling = infer_sampling(b->in->options, b->in->model);
@@ -312,6 +339,7 @@ static ts_status run_bench(bench *b, const infer_prompt *given, ts_err *err) {
     if (options.context > MOST_CONTEXT) options.context = MOST_CONTEXT;
     TS_TRY(ts_sampler_create(&sampling, ts_model_describe(b->in->model).vocab, &b->sampler, err));
     TS_TRY(ts_session_create(b->in->model, &options, &b->session, err));
+    if (b->in->profile) return profile_bench(b, given, err);
     print_load(b);
     if (!given->ids && !given->vectors) TS_TRY(bench_looks(b, err));
     TS_TRY(bench_prompts(b, given, err));
@@ -327,6 +355,8 @@ int infer_bench(infer *in) {
     infer_prompt given = {0};
     ts_err err = {0};
     int status = EXIT_DONE;
+    if (in->options->profile && infer_profile_open(in, &err) != TS_STATUS_OK)
+        return infer_fail(&err);
     if (!infer_prompt_make(in, &given, &status)) return status;
     if (run_bench(&b, &given, &err) != TS_STATUS_OK) status = infer_fail(&err);
     ts_session_close(b.batch);

@@ -166,11 +166,23 @@ static void finish(generation *g) {
     }
 }
 
+/* What a session takes to create is no part of a run, so a profile does not count it. */
+static ts_status create_session(generation *g, const ts_session_options *options, ts_err *err) {
+    rt_profile *profile = g->in->profile;
+    if (profile) TS_TRY(rt_profile_pause(profile, err));
+    TS_TRY(ts_session_create(g->in->model, options, &g->session, err));
+    if (profile) rt_profile_resume(profile);
+    return TS_STATUS_OK;
+}
+
 int infer_generate(infer *in) {
     generation g = {.in = in};
     infer_prompt prompt = {0};
     ts_err err = {0};
     int status = EXIT_DONE;
+    if (in->options->profile && infer_profile_open(in, &err) != TS_STATUS_OK)
+        return infer_fail(&err);
+    if (in->profile) rt_profile_resume(in->profile);
     if (!infer_prompt_make(in, &prompt, &status)) return status;
     ts_session_options session = infer_session(in);
     ts_sampler_options sampling = infer_sampling(in->options, in->model);
@@ -180,11 +192,13 @@ int infer_generate(infer *in) {
     if (choose_context(&g, prompt.count, &session.context, &err) != TS_STATUS_OK ||
         ts_sampler_create(&sampling, ts_model_describe(in->model).vocab, &g.sampler, &err) !=
             TS_STATUS_OK ||
-        ts_session_create(in->model, &session, &g.session, &err) != TS_STATUS_OK ||
+        create_session(&g, &session, &err) != TS_STATUS_OK ||
         feed(&g, &prompt, &err) != TS_STATUS_OK || loop(&g, &err) != TS_STATUS_OK) {
         status = infer_fail(&err);
     } else {
         finish(&g);
+        if (in->profile && infer_profile_report(in, &prompt, g.new_tokens, &err) != TS_STATUS_OK)
+            status = infer_fail(&err);
     }
     ts_session_close(g.session);
     ts_sampler_close(g.sampler);

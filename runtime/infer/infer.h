@@ -4,6 +4,7 @@
 #define RUNTIME_INFER_INFER_H
 
 #include "../tunesmith.h"
+#include "../model/profile.h"
 #include "media.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DEVICE = 3 };
@@ -16,6 +17,8 @@ typedef struct infer {
     ts_tokenizer *tokenizer; /* NULL: ids go in and out */
     ts_embeds *embeds;       /* NULL: the model's own */
     double load_s;
+    rt_profile *profile; /* --profile; NULL: none */
+    rt_peaks peaks;      /* the device's, with a profile */
 } infer;
 
 /* The prompt: ids, with media for their placeholders, or vectors. */
@@ -46,6 +49,12 @@ int infer_pixels(const infer_options *options);     /* pixels.c */
 int infer_generate(infer *in);                      /* generate.c */
 int infer_perplexity(infer *in);                    /* perplexity.c */
 int infer_bench(infer *in);                         /* bench.c */
+
+/* profile.c: --profile. From `open` on sessions that are created are watched, and time counts
+ * while in->profile is not paused, which it is at first; `report` ends it: table or JSON, and the page if one is wanted. */
+ts_status infer_profile_open(infer *in, ts_err *err);
+ts_status infer_profile_report(const infer *in, const infer_prompt *prompt, size_t new_tokens,
+                               ts_err *err);
 
 /* tensors.c: a safetensors file in memory, so that values land in their place and the file appears
  * whole or not at all. */

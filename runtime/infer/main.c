@@ -43,7 +43,10 @@ static ts_status prompt_from_text(infer *in, const char *text, size_t bytes, inf
                            ts_model_describe(in->model).model_type);
         return ts_tokenizer_encode(in->tokenizer, text, bytes, true, &out->ids, &out->count, err);
     }
+    double begin_s = infer_now();
     TS_TRY(infer_media_open(o, &out->media, err));
+    if (in->profile && out->media.count > 0)
+        rt_profile_add(in->profile, "images", 1e6 * (infer_now() - begin_s));
     rt_chat_form form = {0};
     rt_chat_options options = {.system = o->system};
     TS_TRY(rt_chat_load(o->model_dir, &form, err));
@@ -175,6 +178,7 @@ static int run(const infer_options *options) {
              : options->bench    ? infer_bench(&in)
                                  : infer_generate(&in);
 done:
+    rt_profile_destroy(in.profile);
     ts_embeds_close(in.embeds);
     ts_tokenizer_close(in.tokenizer);
     ts_model_close(in.model);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { TEXT, LIST, COUNT, REAL, SEED, FLAG, DTYPE } option_kind;
+typedef enum option_kind { TEXT, OPTIONAL, LIST, COUNT, REAL, SEED, FLAG, DTYPE } option_kind;
 
 typedef struct option_row {
     const char *name;
@@ -51,6 +51,8 @@ static const option_row table[] = {
      "attention with q, k and v projected apart, for comparison (Qwen2-VL)"},
     {"bench", 0, FLAG, AT(bench), NULL,
      "load, prefill and decode speed, and how near decoding is to the memory's"},
+    {"profile", 0, OPTIONAL, AT(profile), "[=FILE]",
+     "where the time goes, by layer and sub-layer: a table, and a page (HTML) in FILE"},
     {"random-weights", 0, FLAG, AT(random_weights), NULL,
      "make weights up from --seed: -m needs only a config.json, or is one"},
     {"system", 0, TEXT, AT(system), "TEXT", "system message of a chat (the model directory's)"},
@@ -134,6 +136,7 @@ static bool set(const option_row *row, const char *value, infer_options *out) {
     char *end;
     switch (row->kind) {
     case TEXT: *(const char **)member = value; return true;
+    case OPTIONAL: *(const char **)member = value ? value : ""; return true;
     case LIST: return append(member, value);
     case FLAG: *(bool *)member = true; return true;
     case COUNT:
@@ -181,6 +184,8 @@ static bool check(const infer_options *o) {
         message = "--image and --video go with a prompt: -p TEXT or -f FILE";
     } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
         message = "--perplexity takes no prompt, --embeds or --logits";
+    } else if (o->profile && o->perplexity) {
+        message = "--profile goes with a prompt or --bench, not with --perplexity";
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds &&
                !o->pixels) {
         message = "what prompt? (-p TEXT, -f FILE or --tokens ID,ID,...)";
@@ -194,8 +199,10 @@ bool infer_options_parse(int argc, char **argv, infer_options *out) {
     char letters[2 * ROWS + 2] = ":", *next = letters + 1; /* ':' tells a missing value apart */
     for (int i = 0; i < ROWS; i++) {
         bool takes = table[i].kind != FLAG;
-        longs[i] = (struct option){table[i].name, takes ? required_argument : no_argument, NULL,
-                                   256 + i};
+        int needs = !takes                       ? no_argument
+                    : table[i].kind == OPTIONAL ? optional_argument
+                                                : required_argument;
+        longs[i] = (struct option){table[i].name, needs, NULL, 256 + i};
         if (table[i].letter) *next++ = table[i].letter;
         if (table[i].letter && takes) *next++ = ':';
     }
@@ -239,7 +246,8 @@ void infer_options_help(void) {
                          ? snprintf(name, sizeof name, "-%c, --%s", table[i].letter, table[i].name)
                          : snprintf(name, sizeof name, "    --%s", table[i].name);
         if (table[i].argument)
-            snprintf(name + length, sizeof name - (size_t)length, " %s", table[i].argument);
+            snprintf(name + length, sizeof name - (size_t)length,
+                     table[i].kind == OPTIONAL ? "%s" : " %s", table[i].argument);
         printf("  %-28s %s\n", name, table[i].help);
     }
     printf(

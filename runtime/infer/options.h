@@ -15,7 +15,8 @@ typedef struct infer_options {
     const char *prompt, *prompt_file, *tokens; /* at most one is set */
     const char *device, *database;
     const char *embeds, *logits, *perplexity, *detokenize, *pixels;
-    const char *system; /* NULL: the model directory's */
+    const char *profile; /* file for the page; "": the table alone; NULL: no profile */
+    const char *system;  /* NULL: the model directory's */
     infer_list images, videos;
     int32_t image_min_pixels, image_max_pixels; /* 0: the model directory's */
     float fps;                                  /* 0: the default */

@@ -5,8 +5,7 @@
 #include "session.h"
 
 static ts_status put_next(ts_session *s, int32_t sequence, int32_t id, ts_err *err) {
-    return s->run.device->ops->upload(s->run.device, s->run.stream, s->device.next + sequence, &id,
-                                      sizeof id, err);
+    return rt_run_upload(&s->run, s->device.next + sequence, &id, sizeof id, err);
 }
 
 /* What follows the sequence is settled from here on, and lies in next[]. */
@@ -44,9 +43,8 @@ ts_status ts_session_sequence_logits(ts_session *s, int32_t sequence, const floa
     TS_TRY(rt_session_check_sequence(s, sequence, err));
     if (s->sequences[sequence].length == 0)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "logits of an empty sequence");
-    TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream, s->logits,
-                                        s->device.logits + sequence * s->v_pitch,
-                                        (size_t)s->model->shape.vocab * sizeof(float), err));
+    TS_TRY(rt_run_download(&s->run, s->logits, s->device.logits + sequence * s->v_pitch,
+                           (size_t)s->model->shape.vocab * sizeof(float), err));
     *logits = s->logits;
     return TS_STATUS_OK;
 }
@@ -60,7 +58,10 @@ static ts_status draw(ts_session *s, int32_t sequence, ts_sampler *sampler, int3
                       ts_err *err) {
     const float *logits;
     TS_TRY(ts_session_sequence_logits(s, sequence, &logits, err));
+    double begin_s = rt_profile_now();
     *id = ts_sampler_pick(sampler, logits, s->sequences[sequence].seen);
+    if (s->run.profile)
+        rt_profile_add(s->run.profile, "sampling/choice", 1e6 * (rt_profile_now() - begin_s));
     return put_next(s, sequence, *id, err);
 }
 
@@ -74,8 +75,8 @@ ts_status ts_session_next_batch(ts_session *s, const int32_t *sequences, size_t 
     }
     TS_TRY(rt_session_consume_pending(s, s->chosen, err));
     /* The greedy choices of all sequences, four bytes each, in one copy. */
-    TS_TRY(s->run.device->ops->download(s->run.device, s->run.stream, s->next, s->device.next,
-                                        (size_t)s->size.sequences * sizeof *s->next, err));
+    TS_TRY(rt_run_download(&s->run, s->next, s->device.next,
+                           (size_t)s->size.sequences * sizeof *s->next, err));
     for (size_t i = 0; i < count; i++) {
         int32_t *id = &s->next[sequences[i]];
         ts_sampler *sampler = samplers ? samplers[i] : NULL;

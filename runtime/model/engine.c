@@ -19,6 +19,8 @@ void rt_options_copy(void *to, const void *from, size_t known) {
     memcpy(to, from, size < known ? size : known);
 }
 
+void rt_engine_watch(ts_engine *engine, rt_profile *profile) { engine->profile = profile; }
+
 void rt_engine_log(ts_engine *engine, const char *format, ...) {
     if (!engine->log) return;
     va_list args;

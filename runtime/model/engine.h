@@ -13,8 +13,12 @@ struct ts_engine {
     void *log_context;
     pthread_mutex_t lock; /* guards `reported` */
     size_t reported;      /* warnings of the database already passed on */
+    rt_profile *profile;  /* borrowed; of sessions that are created while it is set */
 };
 
+/* Sessions created from here on are watched by `profile` (borrowed, one session at a time); NULL:
+ * none. Set and create on one thread. */
+void rt_engine_watch(ts_engine *engine, rt_profile *profile);
 /* One line to the engine's log. */
 void rt_engine_log(ts_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -16,7 +16,7 @@
 
 static ts_status launch(const mamba *m, rt_run *run, mamba_op op, rt_phase phase, void *args,
                         size_t bytes, ts_err *err) {
-    return rt_run_launch(run, m->groups[op][phase], args, bytes, err);
+    return rt_run_launch(run, &m->groups[op][phase], args, bytes, err);
 }
 
 static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_args *g,
@@ -24,10 +24,11 @@ static ts_status project(const mamba *m, rt_run *run, mamba_op op, struct gemm_a
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
-static ts_status normalize(const mamba *m, rt_run *run, const float *weight, const float *r,
-                           void *out, int64_t out_pitch, int32_t rows, ts_err *err) {
+static ts_status normalize(const mamba *m, rt_run *run, mamba_op op, const float *weight,
+                           const float *r, void *out, int64_t out_pitch, int32_t rows,
+                           ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
-    return rt_stage_norm(run, m->groups[MAMBA_NORM], &norm, r, out, out_pitch, rows, err);
+    return rt_stage_norm(run, m->groups[op], &norm, r, out, out_pitch, rows, err);
 }
 
 /* Neighbouring sequences with as many rows each, from row `at` of the pass on. */
@@ -143,7 +144,7 @@ static ts_status layer(const mamba *m, rt_run *run, const mamba_state *st, int32
     const mamba_layer *w = &m->layers[index];
     int32_t rows = pass->rows;
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(normalize(m, run, w->norm, r, st->u, st->d_pitch, rows, err));
+    TS_TRY(normalize(m, run, MAMBA_NORM, w->norm, r, st->u, st->d_pitch, rows, err));
     TS_TRY(project(m, run, MAMBA_IN_PROJ,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->in_proj,
@@ -211,7 +212,7 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                       float *logits, ts_err *err) {
     const mamba *m = self;
     const mamba_state *st = state;
-    TS_TRY(normalize(m, run, m->top.norm, r, st->u, st->d_pitch, rows, err));
+    TS_TRY(normalize(m, run, MAMBA_HEAD_NORM, m->top.norm, r, st->u, st->d_pitch, rows, err));
     return project(m, run, MAMBA_HEAD,
                    &(struct gemm_args){.x = st->u,
                                        .w = m->tied ? m->top.embedding : m->top.head,

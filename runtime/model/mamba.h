@@ -18,6 +18,7 @@ typedef enum mamba_op {
     MAMBA_DT_PROJ,
     MAMBA_SCAN,
     MAMBA_OUT_PROJ,
+    MAMBA_HEAD_NORM,
     MAMBA_HEAD,
     MAMBA_ARGMAX,
     MAMBA_OPS
@@ -53,7 +54,7 @@ typedef struct mamba {
     bool tied;
     rt_dim dims[MAMBA_DIMS];
     ts_dtype dtype;
-    const rt_group *groups[MAMBA_OPS][RT_PHASES];
+    rt_used groups[MAMBA_OPS][RT_PHASES];
     mamba_top top;
     mamba_layer *layers; /* [L], owned */
 } mamba;

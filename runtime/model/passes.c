@@ -13,7 +13,7 @@ static float *residual_row(const ts_session *s, int64_t row) {
 }
 
 static ts_status upload(ts_session *s, void *to, const void *from, size_t bytes, ts_err *err) {
-    return s->run.device->ops->upload(s->run.device, s->run.stream, to, from, bytes, err);
+    return rt_run_upload(&s->run, to, from, bytes, err);
 }
 
 static ts_status embed(ts_session *s, const int32_t *ids, int32_t row, int32_t rows, ts_err *err) {
@@ -130,6 +130,11 @@ static ts_status fill_media(ts_session *s, rt_feed *f, const rt_segment *t, int3
 
 static ts_status advance(ts_session *s, const rt_pass *pass, ts_err *err) {
     const rt_arch *arch = s->model->arch;
+    s->run.keys = 0;
+    for (int32_t i = 0; i < pass->count; i++) {
+        int64_t keys = (int64_t)pass->segments[i].first + pass->segments[i].rows;
+        if (keys > s->run.keys) s->run.keys = keys;
+    }
     return arch->advance ? arch->advance(s->model->self, &s->run, s->state, pass, err)
                          : TS_STATUS_OK;
 }
@@ -180,14 +185,13 @@ static ts_status finish(ts_session *s, const rt_pass *pass, const int32_t *ends,
 /* Logits of a segment's rows to the host, [rows, vocab]. */
 static ts_status download_logits(ts_session *s, int32_t row, int32_t rows, float *out,
                                  ts_err *err) {
-    const rt_device_ops *ops = s->run.device->ops;
     size_t vocab = (size_t)s->model->shape.vocab, pitch = (size_t)s->v_pitch;
     for (int32_t from = 0; from < rows; from += s->block) {
         int32_t count = rows - from < s->block ? rows - from : s->block;
         TS_TRY(head(s, residual_row(s, row + from), count, s->device.block, err));
         for (size_t i = 0; i < (size_t)count; i++) {
-            TS_TRY(ops->download(s->run.device, s->run.stream, out + ((size_t)from + i) * vocab,
-                                 s->device.block + i * pitch, vocab * sizeof(float), err));
+            TS_TRY(rt_run_download(&s->run, out + ((size_t)from + i) * vocab,
+                                   s->device.block + i * pitch, vocab * sizeof(float), err));
         }
     }
     return TS_STATUS_OK;
@@ -304,7 +308,7 @@ ts_status rt_session_consume_pending(ts_session *s, const bool *which, ts_err *e
     if (s->embeds) {
         TS_TRY(step_from_table(s, &pass, err));
     } else if (s->graph && pass.count == s->size.sequences) {
-        TS_TRY(s->run.device->ops->graph_launch(s->run.device, s->graph, s->run.stream, err));
+        TS_TRY(rt_run_replay(&s->run, s->graph, err));
     } else {
         TS_TRY(rt_session_step_launches(s, pass.count, err));
     }

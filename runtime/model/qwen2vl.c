@@ -15,17 +15,17 @@ static ts_status project(const qwen2vl *m, rt_run *run, qwen2vl_op op, struct ge
     return rt_stage_project(run, m->groups[op], m->dtype, g, err);
 }
 
-ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st,
+ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, qwen2vl_op op,
                             const float *weight, const float *r, int32_t rows, ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .d = m->d, .eps = m->eps};
-    return rt_stage_norm(run, m->groups[QWEN2VL_NORM], &norm, r, st->u, st->d_pitch, rows, err);
+    return rt_stage_norm(run, m->groups[op], &norm, r, st->u, st->d_pitch, rows, err);
 }
 
 static ts_status feed_forward(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, int32_t index,
                               float *r, int32_t rows, ts_err *err) {
     const qwen2vl_layer *w = &m->layers[index];
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
-    TS_TRY(qwen2vl_normalize(m, run, st, w->norm2, r, rows, err));
+    TS_TRY(qwen2vl_normalize(m, run, st, QWEN2VL_NORM, w->norm2, r, rows, err));
     TS_TRY(project(m, run, QWEN2VL_GATE_UP,
                    &(struct gemm_args){.x = st->u,
                                        .w = w->gate_up,
@@ -71,7 +71,7 @@ static ts_status head(const void *self, rt_run *run, void *state, const float *r
                       float *logits, ts_err *err) {
     const qwen2vl *m = self;
     const qwen2vl_text *st = state;
-    TS_TRY(qwen2vl_normalize(m, run, st, m->top.norm, r, rows, err));
+    TS_TRY(qwen2vl_normalize(m, run, st, QWEN2VL_HEAD_NORM, m->top.norm, r, rows, err));
     return project(m, run, QWEN2VL_HEAD,
                    &(struct gemm_args){.x = st->u,
                                        .w = m->tied ? m->top.embedding : m->head.head,

@@ -21,6 +21,7 @@ typedef enum qwen2vl_op {
     QWEN2VL_O,
     QWEN2VL_GATE_UP,
     QWEN2VL_DOWN,
+    QWEN2VL_HEAD_NORM,
     QWEN2VL_HEAD,
     QWEN2VL_ARGMAX,
     /* vision */
@@ -32,6 +33,7 @@ typedef enum qwen2vl_op {
     QWEN2VL_V_PROJ,
     QWEN2VL_V_FC1,
     QWEN2VL_V_FC2,
+    QWEN2VL_MERGE_NORM,
     QWEN2VL_MERGE_1,
     QWEN2VL_MERGE_2,
     QWEN2VL_OPS
@@ -89,7 +91,7 @@ typedef struct qwen2vl {
     rt_media_ids names;
     rt_dim dims[QWEN2VL_DIMS];
     ts_dtype dtype;
-    const rt_group *groups[QWEN2VL_OPS][RT_PHASES];
+    rt_used groups[QWEN2VL_OPS][RT_PHASES];
     qwen2vl_top top;
     qwen2vl_head head;
     qwen2vl_eyes eyes;
@@ -112,7 +114,7 @@ typedef struct qwen2vl_text {
 } qwen2vl_text;
 
 /* qwen2vl.c: st->u = norm of the rows of r */
-ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st,
+ts_status qwen2vl_normalize(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, qwen2vl_op op,
                             const float *weight, const float *r, int32_t rows, ts_err *err);
 
 /* qwen2vl_attention.c: r + attention of layer `index`; and rt_arch.advance */

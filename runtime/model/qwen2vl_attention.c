@@ -104,7 +104,7 @@ static ts_status rotate(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, c
         .s0 = m->sections[0],
         .s1 = m->sections[0] + m->sections[1],
     };
-    return rt_run_launch(run, m->groups[QWEN2VL_ROTARY][rt_phase_of(rows)], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_ROTARY][rt_phase_of(rows)], &a, sizeof a, err);
 }
 
 /* The unfused way: to matrices of the pass (u and o are free now and wide enough), then copied. */
@@ -151,7 +151,7 @@ static ts_status attend_step(const qwen2vl *m, rt_run *run, const qwen2vl_text *
                                  .hkv = m->G,
                                  .slots = st->slots,
                                  .scale = 1 / sqrtf((float)m->c)};
-    return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION_STEP][RT_DECODE], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_ATTENTION_STEP][RT_DECODE], &a, sizeof a, err);
 }
 
 static ts_status attend(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, const qkv_rows *x,
@@ -177,7 +177,7 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, c
         if (s->rows > a.lq) a.lq = s->rows;
         if (s->first + s->rows > a.lk) a.lk = s->first + s->rows;
     }
-    return rt_run_launch(run, m->groups[QWEN2VL_ATTENTION][RT_PREFILL], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_ATTENTION][RT_PREFILL], &a, sizeof a, err);
 }
 
 ts_status qwen2vl_attention(const qwen2vl *m, rt_run *run, const qwen2vl_text *st, int32_t index,
@@ -186,7 +186,7 @@ ts_status qwen2vl_attention(const qwen2vl *m, rt_run *run, const qwen2vl_text *s
     char *k = st->k + (size_t)index * st->stride, *v = st->v + (size_t)index * st->stride;
     int64_t r_pitch = rt_pitch(m->d, sizeof(float));
     qkv_rows x = view(m, run, st);
-    TS_TRY(qwen2vl_normalize(m, run, st, w->norm1, r, pass->rows, err));
+    TS_TRY(qwen2vl_normalize(m, run, st, QWEN2VL_NORM, w->norm1, r, pass->rows, err));
     TS_TRY(project_qkv(m, run, st, w, &x, pass->rows, err));
     TS_TRY(store(m, run, st, &x, k, v, pass, err));
     TS_TRY(attend(m, run, st, &x, k, v, pass, err));
@@ -255,6 +255,5 @@ ts_status qwen2vl_advance(const void *self, rt_run *run, void *state, const rt_p
         place_offsets(st, pass);
         ints = (size_t)PLACE_OFFSETS * (size_t)pass->rows + 2 * ((size_t)stretches(pass) + 1);
     }
-    return run->device->ops->upload(run->device, run->stream, st->places, pass->places,
-                                    ints * sizeof(int32_t), err);
+    return rt_run_upload(run, st->places, pass->places, ints * sizeof(int32_t), err);
 }

@@ -84,7 +84,7 @@ static void place(const qwen2vl *m, look *k, size_t workspace_bytes, rt_layout *
 /* ---- what the host makes ---- */
 
 static ts_status upload(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err) {
-    return run->device->ops->upload(run->device, run->stream, to, from, bytes, err);
+    return rt_run_upload(run, to, from, bytes, err);
 }
 
 /* Pixels in the model's dtype. */
@@ -181,10 +181,10 @@ static ts_status multiply(const qwen2vl *m, rt_run *run, const product *p, ts_er
                             err);
 }
 
-static ts_status normalize(const qwen2vl *m, rt_run *run, const look *k, const float *weight,
-                           const float *bias, ts_err *err) {
+static ts_status normalize(const qwen2vl *m, rt_run *run, const look *k, qwen2vl_op op,
+                           const float *weight, const float *bias, ts_err *err) {
     rt_norm_stage norm = {.weight = weight, .bias = bias, .d = m->D, .eps = VISION_EPS};
-    return rt_stage_norm(run, m->groups[QWEN2VL_V_NORM], &norm, k->x, k->u, k->D_pitch, k->P, err);
+    return rt_stage_norm(run, m->groups[op], &norm, k->x, k->u, k->D_pitch, k->P, err);
 }
 
 /* q, k or v (part 0, 1, 2): columns of the fused rows, or a matrix of its own. */
@@ -232,7 +232,7 @@ static ts_status rotate(const qwen2vl *m, rt_run *run, const look *k, ts_err *er
                             .hkv = m->A,
                             .p = k->table,
                             .s1 = m->a / 4};
-    return rt_run_launch(run, m->groups[QWEN2VL_V_ROTARY][RT_PREFILL], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_V_ROTARY][RT_PREFILL], &a, sizeof a, err);
 }
 
 static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *err) {
@@ -252,7 +252,7 @@ static ts_status attend(const qwen2vl *m, rt_run *run, const look *k, ts_err *er
                           .hq = m->A,
                           .hkv = m->A,
                           .scale = 1 / sqrtf((float)m->a)};
-    return rt_run_launch(run, m->groups[QWEN2VL_V_ATTENTION][RT_PREFILL], &a, sizeof a, err);
+    return rt_run_launch(run, &m->groups[QWEN2VL_V_ATTENTION][RT_PREFILL], &a, sizeof a, err);
 }
 
 static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2vl_block *w,
@@ -263,12 +263,12 @@ static ts_status block(const qwen2vl *m, rt_run *run, const look *k, const qwen2
                    k->M_pitch,    k->P, m->M,   m->D,        false};
     product fc2 = {QWEN2VL_V_FC2, k->h, w->fc2, w->fc2_bias, k->x, k->M_pitch,
                    k->x_pitch,    k->P, m->D,   m->M,        true};
-    TS_TRY(normalize(m, run, k, w->norm1, w->norm1_bias, err));
+    TS_TRY(normalize(m, run, k, QWEN2VL_V_NORM, w->norm1, w->norm1_bias, err));
     TS_TRY(project_qkv(m, run, k, w, err));
     TS_TRY(rotate(m, run, k, err));
     TS_TRY(attend(m, run, k, err));
     TS_TRY(multiply(m, run, &proj, err));
-    TS_TRY(normalize(m, run, k, w->norm2, w->norm2_bias, err));
+    TS_TRY(normalize(m, run, k, QWEN2VL_V_NORM, w->norm2, w->norm2_bias, err));
     TS_TRY(multiply(m, run, &fc1, err));
     return multiply(m, run, &fc2, err);
 }
@@ -285,7 +285,7 @@ static ts_status tower(const qwen2vl *m, rt_run *run, const look *k, ts_err *err
                       k->out_pitch,    k->tokens, m->d,      m->Y,           false};
     TS_TRY(multiply(m, run, &patch, err));
     for (int32_t i = 0; i < m->B; i++) TS_TRY(block(m, run, k, &m->blocks[i], err));
-    TS_TRY(normalize(m, run, k, e->norm, e->norm_bias, err));
+    TS_TRY(normalize(m, run, k, QWEN2VL_MERGE_NORM, e->norm, e->norm_bias, err));
     TS_TRY(multiply(m, run, &merge1, err));
     return multiply(m, run, &merge2, err);
 }

@@ -4,7 +4,7 @@
 #ifndef RUNTIME_MODEL_RUN_H
 #define RUNTIME_MODEL_RUN_H
 
-#include "../kernel.h"
+#include "profile.h"
 
 /* Hands out pieces of one allocation. With a zero base it counts: the addresses are then
  * meaningless. */
@@ -28,12 +28,22 @@ typedef struct rt_run {
     bool unfused;    /* attention with products and cache writes of their own, to compare */
     void *workspace; /* shared by all launches of the run: they follow each other on one stream */
     size_t workspace_bytes;
+    rt_profile *profile; /* NULL: nobody asks where time goes */
+    int64_t keys;        /* tokens that the present pass attends to, for the profile */
 } rt_run;
 
-/* Launches the group's kernel for `args`, an args struct, whose workspace member (the first) is set
- * here. */
-ts_status rt_run_launch(rt_run *run, const rt_group *group, void *args, size_t args_bytes,
+/* Launches the kernel for `args`, an args struct, whose workspace member (the first) is set here. */
+ts_status rt_run_launch(rt_run *run, const rt_used *used, void *args, size_t args_bytes,
                         ts_err *err);
+/* To and from the host. */
+ts_status rt_run_upload(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err);
+/* rt_device_ops.send */
+ts_status rt_run_send(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err);
+ts_status rt_run_download(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err);
+/* Between these two the stream is captured; the graph is there even where a launch between failed. */
+ts_status rt_run_capture(rt_run *run, ts_err *err);
+ts_status rt_run_captured(rt_run *run, rt_graph **out, ts_err *err);
+ts_status rt_run_replay(rt_run *run, rt_graph *graph, ts_err *err);
 /* Device to device. */
 ts_status rt_run_copy(rt_run *run, void *to, const void *from, size_t bytes, ts_err *err);
 

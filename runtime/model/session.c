@@ -61,7 +61,10 @@ static ts_status choose_sizes(ts_session *s, const ts_session_options *options, 
     s->block = !o.all_logits ? 0 : o.chunk < LOGIT_BLOCK ? o.chunk : LOGIT_BLOCK;
     s->r_pitch = rt_pitch(s->model->shape.hidden, sizeof(float));
     s->v_pitch = rt_pitch(s->model->shape.vocab, sizeof(float));
-    s->run = (rt_run){.device = s->model->engine->device, .measure = true, .unfused = o.unfused};
+    s->run = (rt_run){.device = s->model->engine->device,
+                      .measure = true,
+                      .unfused = o.unfused,
+                      .profile = s->model->engine->profile};
     return TS_STATUS_OK;
 }
 
@@ -169,14 +172,13 @@ static ts_status allocate_device(ts_session *s, ts_err *err) {
 
 /* Captures a step of all sequences. Capturing runs nothing, so the buffers may hold anything. */
 static ts_status capture(ts_session *s, ts_err *err) {
-    const rt_device_ops *ops = s->run.device->ops;
     ts_err reason = {0};
     for (int32_t i = 0; i < s->size.sequences; i++)
         s->segments[i] = (rt_segment){.sequence = i, .rows = 1};
-    TS_TRY(ops->graph_begin(s->run.device, s->run.stream, err));
+    TS_TRY(rt_run_capture(&s->run, err));
     ts_status launched = rt_session_step_launches(s, s->size.sequences, &reason);
     bool failed = launched != TS_STATUS_OK; /* the capture must be ended all the same */
-    ts_status ended = ops->graph_end(s->run.device, s->run.stream, &s->graph, failed ? NULL : err);
+    ts_status ended = rt_run_captured(&s->run, &s->graph, failed ? NULL : err);
     return failed ? ts_fail(err, launched, "%s", reason.message) : ended;
 }
 

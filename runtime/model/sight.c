@@ -76,8 +76,7 @@ ts_status rt_sight_send(rt_sight *s, rt_run *run, ts_dtype dtype, const float *r
         conversion c = {dtype, rows + first * columns, s->staging[half], columns, row_bytes};
         TS_TRY(ops->event_wait(run->device, s->sent[half], err)); /* at once before the first */
         TS_TRY(rt_pool_run(s->pool, n, 0, convert, &c, err));
-        TS_TRY(ops->send(run->device, run->stream, (char *)to + first * row_bytes, c.to,
-                         n * row_bytes, err));
+        TS_TRY(rt_run_send(run, (char *)to + first * row_bytes, c.to, n * row_bytes, err));
         TS_TRY(ops->event_record(run->device, s->sent[half], run->stream, err));
     }
     return TS_STATUS_OK;

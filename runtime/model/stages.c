@@ -7,11 +7,11 @@
 #include "../../templates/norm/args.h"
 #include "dtype.h"
 
-ts_status rt_stage_project(rt_run *run, const rt_group *const groups[RT_PHASES], ts_dtype dtype,
+ts_status rt_stage_project(rt_run *run, const rt_used groups[RT_PHASES], ts_dtype dtype,
                            struct gemm_args *g, ts_err *err) {
     g->w_pitch = rt_pitch(g->k, rt_dtype_bytes(dtype));
-    if (rt_phase_of(g->m) == RT_PREFILL || !groups[RT_DECODE])
-        return rt_run_launch(run, groups[RT_PREFILL], g, sizeof *g, err);
+    if (rt_phase_of(g->m) == RT_PREFILL || !groups[RT_DECODE].group)
+        return rt_run_launch(run, &groups[RT_PREFILL], g, sizeof *g, err);
     struct gemv_args v = {.x = g->x,
                           .w = g->w,
                           .bias = g->bias,
@@ -20,13 +20,12 @@ ts_status rt_stage_project(rt_run *run, const rt_group *const groups[RT_PHASES],
                           .w_pitch = g->w_pitch,
                           .n = g->n,
                           .k = g->k};
-    return rt_run_launch(run, groups[RT_DECODE], &v, sizeof v, err);
+    return rt_run_launch(run, &groups[RT_DECODE], &v, sizeof v, err);
 }
 
-ts_status rt_stage_norm(rt_run *run, const rt_group *const groups[RT_PHASES],
-                        const rt_norm_stage *norm, const float *r, void *out, int64_t out_pitch,
-                        int32_t rows, ts_err *err) {
-    const rt_group *group = groups[rt_phase_of(rows)];
+ts_status rt_stage_norm(rt_run *run, const rt_used groups[RT_PHASES], const rt_norm_stage *norm,
+                        const float *r, void *out, int64_t out_pitch, int32_t rows, ts_err *err) {
+    const rt_used *used = &groups[rt_phase_of(rows)];
     struct norm_args a = {
         .x = (void *)(uintptr_t)r, /* written only by the variant that adds, which this is not */
         .weight = norm->weight,
@@ -37,10 +36,10 @@ ts_status rt_stage_norm(rt_run *run, const rt_group *const groups[RT_PHASES],
         .m = rows,
         .d = norm->d,
         .eps = norm->eps};
-    return rt_run_launch(run, group ? group : groups[RT_PREFILL], &a, sizeof a, err);
+    return rt_run_launch(run, used->group ? used : &groups[RT_PREFILL], &a, sizeof a, err);
 }
 
-ts_status rt_stage_embed(rt_run *run, const rt_group *const groups[RT_PHASES], ts_dtype dtype,
+ts_status rt_stage_embed(rt_run *run, const rt_used groups[RT_PHASES], ts_dtype dtype,
                          const void *table, int32_t vocab, int32_t d, const int32_t *ids, float *r,
                          int32_t rows, ts_err *err) {
     struct embedding_args a = {.ids = ids,
@@ -51,12 +50,12 @@ ts_status rt_stage_embed(rt_run *run, const rt_group *const groups[RT_PHASES], t
                                .t = rows,
                                .v = vocab,
                                .d = d};
-    return rt_run_launch(run, groups[rt_phase_of(rows)], &a, sizeof a, err);
+    return rt_run_launch(run, &groups[rt_phase_of(rows)], &a, sizeof a, err);
 }
 
-ts_status rt_stage_argmax(rt_run *run, const rt_group *const groups[RT_PHASES], const float *logits,
+ts_status rt_stage_argmax(rt_run *run, const rt_used groups[RT_PHASES], const float *logits,
                           int32_t vocab, int32_t *ids, int32_t rows, ts_err *err) {
     struct argmax_args a = {
         .x = logits, .out = ids, .x_pitch = rt_pitch(vocab, sizeof(float)), .m = rows, .v = vocab};
-    return rt_run_launch(run, groups[RT_DECODE], &a, sizeof a, err);
+    return rt_run_launch(run, &groups[RT_DECODE], &a, sizeof a, err);
 }

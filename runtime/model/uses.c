@@ -42,7 +42,7 @@ ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims,
 }
 
 ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
-                       ts_kernels *kernels, const rt_group *(*groups)[RT_PHASES], ts_err *err) {
+                       ts_kernels *kernels, rt_used (*groups)[RT_PHASES], ts_err *err) {
     ts_buf spec = {0};
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < count && status == TS_STATUS_OK; i++) {
@@ -53,8 +53,9 @@ ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_
         if (spec.failed) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "kernel table");
         for (int phase = 0; phase < RT_PHASES && status == TS_STATUS_OK; phase++) {
             const char *family = uses[i].phase[phase].family;
-            groups[i][phase] = NULL;
-            if (family) status = rt_group_find(kernels, family, spec.data, &groups[i][phase], err);
+            rt_used *used = &groups[i][phase];
+            *used = (rt_used){.use = &uses[i], .phase = (rt_phase)phase};
+            if (family) status = rt_group_find(kernels, family, spec.data, &used->group, err);
         }
     }
     ts_buf_free(&spec);

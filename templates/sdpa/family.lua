@@ -28,7 +28,7 @@ return {
   lanes = "b*lq*hq", -- varlen: rows past the last sequence are lanes that do nothing
   work = {
     -- causal: the visible pairs, n*lk - n*(n-1)/2 with n = min(lq, lk)
-    flops = "4*b*hq*head_dim*(causal == 1 and min(lq, lk)*lk - min(lq, lk)*(min(lq, lk) - 1)/2 or lq*lk)",
+    flops = "4*b*hq*head_dim*(causal == 1 and min(lq, lk)*lk - min(lq, lk)*(min(lq, lk) - 1)//2 or lq*lk)",
     bytes = "2*bytes(dtype)*head_dim*b*(lq*hq + lk*hkv)",
   },
   tolerance = {

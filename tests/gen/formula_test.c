@@ -93,7 +93,8 @@ static void launch_data(void **state) {
         "{\"name\":\"k\",\"type\":\"i32\",\"offset\":36}],"
         "\"tensors\":[{\"name\":\"x\",\"dtype\":\"fp32\",\"direction\":\"in\",\"pitch\":\"x_pitch\",\"optional\":false},"
         "{\"name\":\"out\",\"dtype\":\"fp32\",\"direction\":\"out\",\"pitch\":\"\",\"optional\":false}],"
-        "\"extents\":[\"m\",\"k\"],\"workspace\":\"4 m *\",\"zero\":[[\"0\",\"4 m *\"],[\"64\",\"8\"]],"
+        "\"extents\":[\"m\",\"k\"],\"work\":{\"flops\":\"m k *\",\"bytes\":\"4 m * k *\"},"
+        "\"workspace\":\"4 m *\",\"zero\":[[\"0\",\"4 m *\"],[\"64\",\"8\"]],"
         "\"launches\":[{\"entry\":\"f\",\"grid\":[\"m\",\"1\",\"1\"],\"scratch\":\"256\"},"
         "{\"entry\":\"g\",\"grid\":[\"1\",\"2\",\"3\"],\"scratch\":\"0\"}]}");
     gen_source_free(&source);

@@ -39,6 +39,7 @@ struct CUgraphExec_st {
 static struct CUctx_st contexts[4];
 static struct CUfunc_st functions[2] = {{"plain", 0}, {"fixed", 1024}};
 static size_t allocated;
+static CUevent captured[FAKE_MAX_EVENTS]; /* of the last capture; there is one graph at a time */
 static float clock_ms;
 static _Thread_local CUcontext current;
 static _Thread_local int capture_mode = CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
@@ -103,6 +104,7 @@ EXPORT cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 EXPORT cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
     switch (attribute) {
     case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *value = 132 + device; break;
+    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE: *value = 1980000; break;
     case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE: *value = 50 << 20; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *value = fake.major; break;
     case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR:
@@ -199,7 +201,7 @@ EXPORT cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status) {
 EXPORT cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
     NEED_CONTEXT();
     if (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) return FAKE_INVALID_VALUE;
-    return stream->capturing = 1, captures++, fake.recorded = 0, CUDA_SUCCESS;
+    return stream->capturing = 1, captures++, fake.recorded = fake.captured_events = 0, CUDA_SUCCESS;
 }
 EXPORT cuStreamEndCapture(CUstream stream, CUgraph *graph) {
     NEED_CONTEXT();
@@ -223,6 +225,7 @@ EXPORT cuGraphInstantiateWithFlags(CUgraphExec *exec, CUgraph graph, unsigned lo
 }
 EXPORT cuGraphLaunch(CUgraphExec exec, CUstream stream) {
     NEED_CONTEXT();
+    for (int i = 0; i < fake.captured_events; i++) captured[i]->ms = clock_ms += 1.5f;
     return (void)stream, fake.launch.count += exec->nodes, CUDA_SUCCESS;
 }
 EXPORT cuGraphDestroy(CUgraph graph) { return fake.graphs--, free(graph), CUDA_SUCCESS; }
@@ -232,8 +235,14 @@ EXPORT cuEventCreate(CUevent *event, unsigned int flags) {
     return (void)flags, fake.events++, *event = calloc(1, sizeof **event), CUDA_SUCCESS;
 }
 EXPORT cuEventDestroy_v2(CUevent event) { return fake.events--, free(event), CUDA_SUCCESS; }
-EXPORT cuEventRecord(CUevent event, CUstream stream) {
-    return (void)stream, event->ms = clock_ms += 1.5f, CUDA_SUCCESS;
+/* In a capture only the flag makes a record a node that every replay runs. */
+EXPORT cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags) {
+    int capturing = stream && stream->capturing;
+    NEED_CONTEXT();
+    if (flags != (capturing ? CU_EVENT_RECORD_EXTERNAL : 0)) return FAKE_INVALID_VALUE;
+    if (!capturing) return event->ms = clock_ms += 1.5f, CUDA_SUCCESS;
+    if (fake.captured_events == FAKE_MAX_EVENTS) return CUDA_ERROR_OUT_OF_MEMORY;
+    return captured[fake.captured_events++] = event, fake.recorded++, CUDA_SUCCESS;
 }
 EXPORT cuEventSynchronize(CUevent event) { return (void)event, fake.synchronised++, CUDA_SUCCESS; }
 EXPORT cuEventElapsedTime(float *ms, CUevent begin, CUevent end) {

@@ -15,6 +15,7 @@ typedef struct fake_state {
     /* what was done */
     int contexts, streams, events, modules, graphs, allocations, host_allocations, synchronised,
         recorded;
+    int captured_events; /* records in the captured graph */
     int dynamic_limit; /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
     struct {
         int count;
@@ -23,6 +24,8 @@ typedef struct fake_state {
         unsigned char args[64];
     } launch;
 } fake_state;
+
+enum { FAKE_MAX_EVENTS = 64 };
 
 /* Error numbers of cuda.h that the fake returns and the runtime needs no name for. */
 enum {

@@ -163,6 +163,10 @@ static void refuses_malformed_json(void **state) {
         JSON_HEAD "\"extents\":[\"m\"]," JSON_LAUNCH,                     /* no workspace */
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"k\"," JSON_LAUNCH, /* k is not listed */
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"zero\":[[\"0\"]]," JSON_LAUNCH,
+        JSON_HEAD
+        "\"extents\":[\"m\"],\"work\":{\"flops\":\"m\"},\"workspace\":\"0\"," JSON_LAUNCH,
+        JSON_HEAD "\"extents\":[\"m\"],\"work\":{\"flops\":\"m k\",\"bytes\":\"0\"},"
+                  "\"workspace\":\"0\"," JSON_LAUNCH,
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[]}",
         JSON_HEAD "\"extents\":[\"m\"],\"workspace\":\"0\",\"launches\":[{\"entry\":\"f\"}]}",
         JSON_HEAD
