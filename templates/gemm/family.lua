@@ -9,7 +9,7 @@ end
 -- A block of wgmma walks over its tiles; a step waits for L2 or for the tensor unit (4096 FLOP a cycle), whichever is longer.
 local wgmma_tiles = "ceil_div(ceil_div(m, bm)*ceil_div(n, bn), blocks*sm_count)"
 local wgmma_cost = {
-  latency = "3000 + " .. wgmma_tiles .. "*(ceil_div(k, 64)*max(780, bm*bn/32, (bm + bn)*3.5) + 2000 + bm*bn/8)",
+  latency = "3000 + " .. wgmma_tiles .. "*(ceil_div(k, 64)*max(780, bm*bn/32, (bm + bn)*3.5)*(0.9 + 0.4/stages) + 2000 + bm*bn/8)",
   issue = wgmma_tiles .. "*(ceil_div(k, 64)*max(bm*bn/32, (bm + bn)*3.5) + 500 + bm*bn/8)",
 }
 
