@@ -40,7 +40,7 @@ static ts_status gpu_gflops(const rt_device_info *info, bool halves, double *out
 
 /* ---- CPU ---- */
 
-enum { CHAINS = 12, ROUNDS = 1 << 20, REPEATS = 3, MAX_THREADS = 256 };
+enum { CHAINS = 12, ROUNDS = 1 << 19, REPEATS = 24, MAX_THREADS = 256 };
 
 /* Enough independent chains to hide the latency of a multiply-add, few enough for 16 registers. The
  * factors come through a volatile, so nothing is known about them when the loop is compiled. */

@@ -22,12 +22,7 @@ static const rt_profile_row *find(const profile_report *r, const char *part) {
 
 static void explain_arithmetic(profile_report *r, const rt_profile_row *vision) {
     double all = sum_of(r, false, true);
-    if (all <= 0) {
-        ts_buf_printf(
-            &r->reason,
-            "The database does not say what its kernels do: tune again for FLOPs and limits.\n");
-        return;
-    }
+    if (all <= 0) return;
     ts_buf_printf(
         &r->reason,
         "Arithmetic: the tower does %.3f of %.3f GFLOP for %lld patches, so by FLOPs alone its share "
@@ -75,6 +70,10 @@ static void explain_rest(profile_report *r) {
 void profile_explain(profile_report *r) {
     const rt_profile_row *vision = profile_layer(r, "vision");
     ts_buf_append(&r->reason, "", 0);
+    if (sum_of(r, false, true) <= 0)
+        ts_buf_printf(
+            &r->reason,
+            "The database does not say what its kernels do, so there are no limits: tune again.\n");
     if (!r->sees) return;
     if (!vision) {
         ts_buf_printf(&r->reason, "No image in this prompt: the vision tower did not run.\n");

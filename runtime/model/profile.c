@@ -134,13 +134,16 @@ static ts_status read_entries(rt_profile *p, const entry_list *list, ts_err *err
 
 static ts_status read_pending(rt_profile *p, ts_err *err) {
     TS_TRY(read_entries(p, &p->pending, err));
+    double begin_s = rt_profile_now();
     free_entries(p, &p->pending);
+    p->reading_s += rt_profile_now() - begin_s;
     return TS_STATUS_OK;
 }
 
 static ts_status read_replay(rt_profile *p, ts_err *err) {
     if (!p->replayed) return TS_STATUS_OK;
     p->replayed = false;
+    TS_TRY(p->device->ops->sync(p->device, p->stream, err)); /* waiting counts, reading does not */
     return read_entries(p, &p->graph, err);
 }
 

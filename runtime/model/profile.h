@@ -1,8 +1,8 @@
 /* Where the time of a session goes, by part of the model (rt_use.part) and in everything around it.
  *
  * What is put on the stream is bracketed by clock readings on the CPU and by events on a GPU: the
- * same launches in the same order, waiting for nothing. A captured decode step carries its events
- * as nodes, so it stays one graph; they are read after each replay, when the token has come back.
+ * same launches in the same order. A captured decode step carries its events as nodes, so it stays
+ * one graph; they are read before the next replay, when the token has come back.
  * Reading them takes time of its own, which is taken out of the elapsed time.
  *
  * Rows cover the elapsed time without overlap: what a GPU does (kernels, copies), what the host
