@@ -220,6 +220,13 @@ $(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
 
+# The programs that `make report` runs beside tune and infer.
+REPORT_PROGRAMS := $(B)/report/classifier
+$(B)/report/%: $(B)/obj/tests/bench/report/%.o $(B)/libtunesmith.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
+$(B)/report/classifier: $(B)/obj/tests/bench/report/network.o
+
 ## make docs        README's tables from tests/bench/results/
 docs:
 	@tests/bench/tables.py
