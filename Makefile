@@ -221,11 +221,12 @@ $(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
 	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
 
 # The programs that `make report` runs beside tune and infer.
-REPORT_PROGRAMS := $(B)/report/classifier
-$(B)/report/%: $(B)/obj/tests/bench/report/%.o $(B)/libtunesmith.a
+REPORT_PROGRAMS := $(B)/report/classifier $(B)/report/memory
+$(B)/report/classifier: $(call objs,tests/bench/report/classifier.c tests/bench/report/network.c) $(B)/libtunesmith.a
+$(B)/report/memory: $(call objs,tests/bench/report/memory.c) $(B)/libtunesmith.a
+$(REPORT_PROGRAMS):
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
-$(B)/report/classifier: $(B)/obj/tests/bench/report/network.o
 
 ## make docs        README's tables from tests/bench/results/
 docs:
