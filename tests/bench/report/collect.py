@@ -82,11 +82,14 @@ def embeddings(args, device):
 def profile(args, device):
     """Figures 2 and 3: the rows of infer --profile."""
     trained = (args.model / "model.safetensors").exists() or (args.model / "model.safetensors.index.json").exists()
-    what = ("--image", IMAGE, "-p", "What digit is this?") if trained else ("--random-weights",)
+    # A look of 1,024 patches; without weights the made-up one of --bench.
+    what = ("--image", IMAGE, "--image-min-pixels", 448 * 448, "-p", "What digit is this?") if trained else (
+        "--random-weights", "--bench", "-n", 8)
     say(f"{device}: time by layer of {args.model.name}{'' if trained else ', made-up weights'}")
     rows = command("infer", "-m", args.model, "--db", args.db, "--device", device, "--dtype", DTYPE[device], "--profile",
                    "--json", *what)
-    return {"model": args.model.name, "made_up_weights": not trained, "dtype": DTYPE[device], "rows": rows}
+    return {"model": args.model.name, "made_up_weights": not trained, "dtype": DTYPE[device],
+            "rows": [row for row in rows if "part" in row or row.get("figure") == "profile"]}
 
 
 def measure(args, device):
