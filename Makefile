@@ -231,6 +231,23 @@ $(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
 
+# The programs that `make report` runs beside tune and infer.
+REPORT_PROGRAMS := $(B)/report/classifier $(B)/report/memory
+$(B)/report/classifier: $(call objs,tests/bench/report/classifier.c tests/bench/report/network.c) $(B)/libtunesmith.a
+$(B)/report/memory: $(call objs,tests/bench/report/memory.c) $(B)/libtunesmith.a
+$(REPORT_PROGRAMS):
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
+
+## make report      build/report.html: the report's tables and figures, measured now (REPORT_DEVICE=cpu|cuda, REPORT_MODEL=DIR)
+REPORT_FIGURES ?= $(B)/report/figures.json
+.PHONY: report
+report: PACKAGES += python3-matplotlib
+report: packages all $(REPORT_PROGRAMS)
+	@tests/bench/report/embeds.py tests/fixtures/mamba-shakespeare $(B)/report/embeds
+	@tests/bench/report/collect.py --json $(REPORT_FIGURES) $(REPORT_DEVICE:%=--device %) $(REPORT_MODEL:%=--model %)
+	@tests/bench/report/page.py $(REPORT_FIGURES) $(B)/report.html
+
 ## make docs        README's tables from tests/bench/results/
 docs:
 	@tests/bench/tables.py

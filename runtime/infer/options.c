@@ -182,8 +182,8 @@ static bool check(const infer_options *o) {
     } else if (o->images.count + o->videos.count > 0 && !o->pixels && !o->prompt &&
                !o->prompt_file) {
         message = "--image and --video go with a prompt: -p TEXT or -f FILE";
-    } else if (o->perplexity && (prompts > 0 || o->embeds || o->logits)) {
-        message = "--perplexity takes no prompt, --embeds or --logits";
+    } else if (o->perplexity && (prompts > 0 || o->logits)) {
+        message = "--perplexity takes no prompt and no --logits";
     } else if (o->profile && o->perplexity) {
         message = "--profile goes with a prompt or --bench, not with --perplexity";
     } else if (prompts == 0 && !o->detokenize && !o->perplexity && !o->bench && !o->embeds &&

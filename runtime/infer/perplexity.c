@@ -1,6 +1,6 @@
 /* --perplexity: the whole file tokenised; window k is ids[128k .. 128k+127] from an empty sequence,
  * its targets are ids[128k+1 .. 128k+128]; the result is exp of the mean negative log likelihood
- * over all targets.
+ * over all targets. With --embeds the ids are looked up in the caller's table.
  */
 #include <math.h>
 #include <stdio.h>
@@ -25,6 +25,7 @@ static ts_status run_windows(infer *in, const int32_t *ids, size_t windows, doub
     ts_session_options options = infer_session(in);
     options.chunk = WINDOW;
     options.all_logits = true;
+    options.embeds = in->embeds;
     ts_session *session = NULL;
     float *logits = malloc(WINDOW * vocab * sizeof *logits);
     ts_status status = logits ? ts_session_create(in->model, &options, &session, err)
@@ -57,7 +58,9 @@ int infer_perplexity(infer *in) {
     int32_t *ids = NULL;
     size_t count = 0, windows = 0;
     double mean = 0;
-    ts_status status = ts_file_read(path, &text, &err);
+    const char *embeds = in->options->embeds;
+    ts_status status = embeds ? ts_embeds_open(embeds, in->model, &in->embeds, &err) : TS_STATUS_OK;
+    if (status == TS_STATUS_OK) status = ts_file_read(path, &text, &err);
     if (status == TS_STATUS_OK) {
         status = ts_tokenizer_encode(in->tokenizer, text.data ? text.data : "", text.bytes, true,
                                      &ids, &count, &err);
