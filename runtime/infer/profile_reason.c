@@ -47,8 +47,8 @@ static void explain_attention(profile_report *r, const rt_profile_row *vision) {
     if (!attention) return;
     ts_buf_printf(
         &r->reason,
-        "Attention: it is fused here, so no scores of patches by patches are written and read again "
-        "in each of the tower's blocks; it takes %.1f %% of the tower's time.\n",
+        "Attention: one kernel a block, so no scores of patches by patches are written and read again; it "
+        "takes %.1f %% of the tower's time.\n",
         percent(attention->us, vision->us));
 }
 
@@ -60,7 +60,7 @@ static void explain_rest(profile_report *r) {
         "Around it: %.1f %% for reading and resizing images, %.1f %% for choosing tokens, %.1f %% on "
         "the host between launches. Model: %d text layers, %.1f MB of weights.\n"
         "What drives the share towards the report's: large images, few generated tokens, attention "
-        "that is not fused.\n",
+        "that writes its scores to memory.\n",
         percent(images ? images->us : 0, r->elapsed_us),
         percent(sampling ? sampling->us : 0, r->elapsed_us),
         percent(host ? host->us : 0, r->elapsed_us), r->info.layers,

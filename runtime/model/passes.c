@@ -130,7 +130,7 @@ static ts_status fill_media(ts_session *s, rt_feed *f, const rt_segment *t, int3
 
 static ts_status advance(ts_session *s, const rt_pass *pass, ts_err *err) {
     const rt_arch *arch = s->model->arch;
-    s->run.keys = 0;
+    s->run.keys = 0; /* of the longest sequence */
     for (int32_t i = 0; i < pass->count; i++) {
         int64_t keys = (int64_t)pass->segments[i].first + pass->segments[i].rows;
         if (keys > s->run.keys) s->run.keys = keys;
