@@ -56,7 +56,7 @@ PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-d
             libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
             libavformat-dev libavcodec-dev libswscale-dev libavutil-dev
 # What only tests run: a browser that draws the pages, and a reader of its pictures.
-TEST_PACKAGES := chromium python3-pil
+TEST_PACKAGES := chromium python3-pil python3-matplotlib
 setup: packages nvrtc
 
 packages:
@@ -214,7 +214,7 @@ demo:
 ## make test        everything that needs no GPU; the last line states passed, failed, skipped
 test: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="$(TEST_PACKAGES)"
-	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS) $(REPORT_PROGRAMS)
 	@$(MAKE) --no-print-directory asan
 	@tests/run
 
