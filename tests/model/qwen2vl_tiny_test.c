@@ -104,9 +104,11 @@ static void every_chunk_size_matches(void **state) {
     ts_session_close(first);
 }
 
-/* Three products and copies give what one product and views give, in prompts and in steps. */
+/* Three products and copies give what one product and views give, in prompts and in steps. On a GPU
+ * products of other widths take kernels with other orders of sums, as chunks do. */
 static void unfused_is_fused(void **state) {
     (void)state;
+    double allowed = strcmp(test_device(), "cpu") == 0 ? 1e-5 : 2 * same_bound();
     static float fused[MOST * VOCAB], apart[MOST * VOCAB];
     ts_session_options options = ts_session_defaults();
     ts_session *one = session_make(model, 512, NULL), *other = NULL;
@@ -116,7 +118,7 @@ static void unfused_is_fused(void **state) {
     EACH_CASE(p) {
         feed(one, &p, fused);
         feed(other, &p, apart);
-        check_close(p.name, apart, fused, p.count * VOCAB, 1e-5);
+        check_close(p.name, apart, fused, p.count * VOCAB, allowed);
         for (size_t i = 0; i < NEW; i++) {
             const float *logits = NULL;
             OK(ts_session_step(one, p.greedy[p.count + i], err));
@@ -124,7 +126,7 @@ static void unfused_is_fused(void **state) {
             memcpy(fused, logits, VOCAB * sizeof *logits);
             OK(ts_session_step(other, p.greedy[p.count + i], err));
             OK(ts_session_logits(other, &logits, err));
-            check_close("a step", logits, fused, VOCAB, 1e-5);
+            check_close("a step", logits, fused, VOCAB, allowed);
         }
     }
     ts_session_close(one);
