@@ -23,11 +23,29 @@ static ts_status emit(const rt_use *use, rt_phase phase, const rt_dim *dims, con
     return status;
 }
 
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Does an earlier row ask for the same kernels, for another part of the model? */
+static bool asked_before(const rt_use *uses, size_t i) {
+    for (const rt_use *u = uses; u < uses + i; u++) {
+        bool same = strcmp(u->spec, uses[i].spec) == 0 &&
+                    memcmp(u->rows, uses[i].rows, sizeof u->rows) == 0;
+        for (int phase = 0; phase < RT_PHASES; phase++)
+            same = same && same_text(u->phase[phase].family, uses[i].phase[phase].family) &&
+                   same_text(u->phase[phase].extents, uses[i].phase[phase].extents);
+        if (same) return true;
+    }
+    return false;
+}
+
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
                            rt_problem_each each, void *context, ts_err *err) {
     static const int32_t usual[] = {RT_ROWS_SHORT, RT_ROWS_CHUNK};
     const char *name = ts_dtype_name(dtype);
     for (size_t i = 0; i < count; i++) {
+        if (asked_before(uses, i)) continue;
         if (uses[i].phase[RT_DECODE].family) {
             TS_TRY(emit(&uses[i], RT_DECODE, dims, name, 1, each, context, err));
         }

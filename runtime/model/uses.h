@@ -34,7 +34,7 @@ enum { RT_ROWS_SHORT = 64, RT_ROWS_CHUNK = 512 };
 
 typedef void (*rt_problem_each)(void *context, const char *problem);
 
-/* Calls back for every problem of the table with one dtype. */
+/* Calls back for every problem of the table with one dtype, once where two rows are alike. */
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
                            rt_problem_each each, void *context, ts_err *err);
 /* Fills groups[i][phase]. NOT_FOUND names the first problem that is
