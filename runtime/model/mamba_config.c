@@ -35,7 +35,7 @@ const rt_use mamba_uses[MAMBA_OPS] = {
                         {{"gemm", "m={m} n={d} k={E}"}, {"gemv", "n={d} k={E}"}}},
     [MAMBA_HEAD_NORM] = {"head/norm",
                          "kind=rms dtype={dtype} add=0",
-                         {{"norm", "m=64 d={d}"}, {"norm", "m=1 d={d}"}}},
+                         {{"norm", "m={m} d={d}"}, {"norm", "m=1 d={d}"}}},
     /* Logits of many rows are made in blocks (session.c), so the long chunk does not occur. */
     [MAMBA_HEAD] = {"head/logits",
                     "dtype={dtype} out=fp32 act=none",

@@ -45,7 +45,7 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
                       {{"gemm", "m={m} n={d} k={F}"}, {"gemv", "n={d} k={F}"}}},
     [QWEN2VL_HEAD_NORM] = {"head/norm",
                            "kind=rms dtype={dtype} add=0",
-                           {{"norm", "m=64 d={d}"}, {"norm", "m=1 d={d}"}}},
+                           {{"norm", "m={m} d={d}"}, {"norm", "m=1 d={d}"}}},
     /* Logits of many rows are made in blocks (session.c), so the long chunk does not occur. */
     [QWEN2VL_HEAD] = {"head/logits",
                       PRODUCT("fp32", "none"),
