@@ -55,12 +55,20 @@ def fixture(r):
     return f"{r['device']}, {r['date']}, mamba-shakespeare:\n\n" + table(["dtype", "perplexity", "decoded tokens a second"], rows)
 
 
+def qwen(r):
+    """A run of tests/bench/qwen: Qwen2-VL shapes beside transformers."""
+    rows = [(row["figure"], f"{row['ms']:.3g}", f"{row['peer_ms']:.3g}" if row["peer_ms"] else "-",
+             f"{row['ratio']:.2f}x" if row["ratio"] else "-") for row in r["rows"]]
+    return (f"{r['device']}, {r['date']}, {r['model']}, {r['dtype']}, random weights, beside {r['peer']}, in one run; decoding reaches "
+            f"{100 * r['decode_share_of_limit']:.0f} % of the bandwidth limit:\n\n" + table(["what", "ms", "transformers, ms", "ratio"], rows))
+
+
 def output(text):
     """A part of what a program printed, as it was."""
     return f"```\n{text.rstrip()}\n```"
 
 
-KINDS = {f.__name__: f for f in (kernels, models, fixture, output)}
+KINDS = {f.__name__: f for f in (kernels, models, fixture, qwen, output)}
 
 
 def filled(text):
