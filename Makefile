@@ -27,7 +27,7 @@ SRC_RUNTIME := $(filter-out $(NOT_BUILT),$(wildcard runtime/*.c runtime/model/*.
 SRC_INFER   := $(wildcard runtime/infer/*.c)
 SRC_GEN     := $(wildcard gen/*.c)
 SRC_GENTOOL := gen/tool/gentool.c
-SRC_TUNER   := $(filter-out tuner/main.c,$(wildcard tuner/*.c))
+SRC_TUNER   := $(filter-out tuner/main.c,$(wildcard tuner/*.c tuner/*/*.c))
 SRC_ORACLE  := $(wildcard templates/*/ref.c)
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
