@@ -46,3 +46,4 @@ ts_status gen_costs(gen *g, const gen_variant *variant, const gen_problem *probl
 }
 
 double gen_family_regret(const gen_family *family) { return family->regret; }
+bool gen_family_is_warm(const gen_family *family) { return family->warm; }

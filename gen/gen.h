@@ -193,6 +193,9 @@ ts_status gen_costs(gen *g, const gen_variant *variant, const gen_problem *probl
 /* The family's `regret`: how much slower than the best measured variant the first pick of these
  * estimates was (0.05: 5 %), the median of the problems measured; NaN if unknown. */
 double gen_family_regret(const gen_family *family);
+/* Where a model's launches of the family find their inputs: in the cache (`cache = "warm"`: just
+ * written by the launch before), or in memory ("cold", the default). Timed accordingly. */
+bool gen_family_is_warm(const gen_family *family);
 
 typedef struct gen_source {
     ts_buf text;   /* complete translation unit; #line points into the template files */

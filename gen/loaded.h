@@ -53,6 +53,7 @@ struct gen_family {
     gen_version *versions;
     size_t version_count;
     double regret; /* NaN: unknown */
+    bool warm;     /* timed with its inputs in the cache */
     char abi[TS_HASH_HEX], hash[TS_HASH_HEX], oracle_hash[TS_HASH_HEX];
 };
 

@@ -158,6 +158,9 @@ static gen_family *read_family(lua_State *L, gen *g) {
     lua_getfield(L, -1, "regret");
     family->regret = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : NAN;
     lua_pop(L, 1);
+    lua_getfield(L, -1, "warm");
+    family->warm = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     hash_family(L, g, family);
     return family;
 }

@@ -67,6 +67,7 @@ static ts_status add_trial(tuner_bench_cache *cache, tuner_bench *bench, const g
         tuner_trial_free(trial);
         return status;
     }
+    rig->nvml = cache->nvml;
     bench->trials[bench->count] = trial;
     bench->rigs[bench->count++] = rig;
     bench->bytes += (int64_t)trial->image_bytes;
@@ -131,7 +132,8 @@ ts_status tuner_bench_problem(tuner_bench_cache *cache, const gen_problem *probl
     if (status == TS_STATUS_OK) status = obtain(cache, key.data, &test, 1, true, out, err);
     ts_buf_free(&key);
     if (status != TS_STATUS_OK || (*out)->rigs[0]->slab_count > 1) return status;
-    TS_TRY(tuner_rig_widen((*out)->rigs[0], cache->max_bytes / 2, err));
+    TS_TRY(tuner_rig_widen((*out)->rigs[0], gen_family_is_warm(problem->family),
+                           cache->max_bytes / 2, err));
     (*out)->bytes = (int64_t)((*out)->trials[0]->image_bytes * (*out)->rigs[0]->slab_count);
     return TS_STATUS_OK;
 }

@@ -21,6 +21,7 @@ enum { TUNER_BENCHES = 24 };
 typedef struct tuner_bench_cache {
     const tuner_device_context *context;
     ts_device *device;
+    const tuner_nvml *nvml; /* for the clocks */
     void *stream;
     int64_t max_bytes; /* device memory that all benches together may hold */
     uint64_t clock;

@@ -19,6 +19,12 @@ double tuner_now_s(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double tuner_unix_time_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 void tuner_put_u64(ts_buf *message, uint64_t value) {
     ts_buf_append(message, &value, sizeof value);
 }

@@ -34,5 +34,7 @@ ts_status tuner_channel_receive(int fd, double deadline_s, ts_buf *out, ts_err *
 
 /* Seconds on the monotonic clock. */
 double tuner_now_s(void);
+/* Seconds since 1970: when something happened, for people. */
+double tuner_unix_time_s(void);
 
 #endif

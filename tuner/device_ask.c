@@ -70,16 +70,13 @@ void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_ker
     for (size_t i = 0; i < count; i++) put_code(request, &codes[i]);
 }
 
-ts_status tuner_device_get_race(const ts_buf *answer, size_t count,
-                                double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err) {
+ts_status tuner_device_get_race(const ts_buf *answer, tuner_rounds *out, ts_err *err) {
     tuner_reader reader;
+    size_t bytes = 0;
     TS_TRY(open_answer(answer, &reader, err));
-    uint64_t done = tuner_get_u64(&reader);
-    if (done > TUNER_MAX_SAMPLES) reader.failed = true;
-    for (size_t k = 0; k < count && !reader.failed; k++)
-        for (uint64_t r = 0; r < done; r++) samples_us[k][r] = tuner_get_f64(&reader);
-    if (reader.failed)
+    const void *rounds = tuner_get_bytes(&reader, &bytes);
+    if (reader.failed || bytes != sizeof *out)
         return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
-    *rounds = (int)done;
+    memcpy(out, rounds, sizeof *out);
     return TS_STATUS_OK;
 }

@@ -13,11 +13,13 @@
 #include "bench_cache.h"
 #include "neighbours.h"
 #include "oracle.h"
+#include "race.h"
 
 typedef struct server {
     const tuner_device_context *context;
     ts_device *device; /* NULL: not opened yet */
     void *stream;
+    tuner_nvml nvml; /* zero: nothing is known of the card */
     tuner_bench_cache cache;
     bool leaving;
 } server;
@@ -28,8 +30,10 @@ static ts_status open_device(server *s, ts_err *err) {
     TS_TRY(ts_device_open(s->context->device, 0, &s->device, err));
     TS_TRY(s->device->ops->stream_create(s->device, &s->stream, err));
     TS_TRY(s->device->ops->memory_info(s->device, &free_bytes, &total_bytes, err));
+    tuner_nvml_open(s->device->info.bus_id, &s->nvml);
     s->cache = (tuner_bench_cache){.context = s->context,
                                    .device = s->device,
+                                   .nvml = &s->nvml,
                                    .stream = s->stream,
                                    .max_bytes = free_bytes / 3};
     return TS_STATUS_OK;
@@ -94,22 +98,24 @@ static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole,
     }
 }
 
-static void write_evidence(const server *s, const tuner_rig *rig, const tuner_timing *t,
-                           tuner_run_result *result) {
+static bool is_warm(const tuner_rig *rig) {
+    return gen_family_is_warm(rig->trial->test.problem.family);
+}
+
+static void write_evidence(const tuner_rig *rig, const tuner_timing *t, tuner_run_result *result) {
     ts_buf text = {0};
-    ts_buf_printf(&text,
-                  "{\"policy\":\"%s\",\"input_copies\":%zu,\"image_bytes\":%zu,\"samples_us\":[",
-                  s->device->info.is_cpu ? "cpu-batches" : "gpu-graph", rig->slab_count,
-                  rig->trial->image_bytes);
+    tuner_conditions_text(&t->conditions, is_warm(rig), &text);
+    ts_buf_printf(&text, ",\"input_copies\":%zu,\"image_bytes\":%zu,\"samples_us\":[",
+                  rig->slab_count, rig->trial->image_bytes);
     for (int i = 0; i < t->samples; i++)
         ts_buf_printf(&text, "%s%.5g", i ? "," : "", t->samples_us[i]);
-    ts_buf_printf(&text, "]}");
+    ts_buf_printf(&text, "]");
     if (!text.failed && text.bytes < sizeof result->evidence)
         memcpy(result->evidence, text.data, text.bytes + 1);
     ts_buf_free(&text);
 }
 
-static void time_candidate(server *s, tuner_rig *rig, const ts_kernel *kernel, double best_us,
+static void time_candidate(tuner_rig *rig, const ts_kernel *kernel, double best_us,
                            tuner_run_result *result) {
     ts_err err = {0};
     tuner_timing timing;
@@ -120,23 +126,36 @@ static void time_candidate(server *s, tuner_rig *rig, const ts_kernel *kernel, d
     result->time_us = timing.time_us;
     result->spread_us = timing.spread_us;
     result->samples = timing.samples;
-    write_evidence(s, rig, &timing, result);
+    write_evidence(rig, &timing, result);
     if (timing.slow)
         tuner_run_result_set(result, "slow", "given up early: far slower than the best so far");
+}
+
+/* Adds the time since *at to *seconds and moves *at to now. */
+static void lap(double *at, double *seconds) {
+    double now_s = tuner_now_s();
+    *seconds += now_s - *at;
+    *at = now_s;
 }
 
 static ts_status run_candidate(server *s, const gen_problem *problem, const tuner_run_job *job,
                                const ts_kernel *kernel, tuner_run_result *result, ts_err *err) {
     tuner_bench *bench = NULL;
+    double at = tuner_now_s();
     if (job->verify_cases) {
         TS_TRY(tuner_bench_cases(&s->cache, problem, &bench, err));
+        lap(&at, &result->prepare_s);
         verify(bench, kernel, true, result);
+        lap(&at, &result->verify_s);
     }
     if (strcmp(result->status, "ok") != 0 || !(job->verify_bench || job->time)) return TS_STATUS_OK;
     TS_TRY(tuner_bench_problem(&s->cache, problem, &bench, err));
+    lap(&at, &result->prepare_s);
     if (job->verify_bench) verify(bench, kernel, false, result);
+    lap(&at, &result->verify_s);
     if (job->time && strcmp(result->status, "ok") == 0)
-        time_candidate(s, bench->rigs[0], kernel, job->best_us, result);
+        time_candidate(bench->rigs[0], kernel, job->best_us, result);
+    lap(&at, &result->measure_s);
     return TS_STATUS_OK;
 }
 
@@ -187,9 +206,9 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     ts_err err = {0};
     gen_problem problem;
     ts_kernel *kernels[TUNER_MAX_FINALISTS] = {0};
-    static double samples_us[TUNER_MAX_FINALISTS][TUNER_MAX_SAMPLES];
+    static tuner_rounds rounds;
     tuner_bench *bench = NULL;
-    int rounds = 0;
+    memset(&rounds, 0, sizeof rounds);
     const char *text = tuner_get_text(request);
     size_t count = (size_t)tuner_get_u64(request);
     ts_status status = open_device(s, &err);
@@ -201,14 +220,12 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     }
     if (status == TS_STATUS_OK) status = tuner_bench_problem(&s->cache, &problem, &bench, &err);
     if (status == TS_STATUS_OK)
-        status = tuner_time_race(bench->rigs[0], (const ts_kernel *const *)kernels, count,
-                                 samples_us, &rounds, &err);
+        status = tuner_time_race(bench->rigs[0], (const ts_kernel *const *)kernels, count, &rounds,
+                                 &err);
     if (status != TS_STATUS_OK) s->leaving = true; /* the context may be lost */
     for (size_t i = 0; i < TUNER_MAX_FINALISTS; i++) rt_kernel_destroy(kernels[i]);
     put_status(answer, status, &err);
-    tuner_put_u64(answer, (uint64_t)rounds);
-    for (size_t k = 0; k < count && k < TUNER_MAX_FINALISTS; k++)
-        for (int r = 0; r < rounds; r++) tuner_put_f64(answer, samples_us[k][r]);
+    tuner_put_bytes(answer, &rounds, sizeof rounds);
 }
 
 static void (*const answers[])(server *, tuner_reader *,
@@ -230,6 +247,7 @@ void tuner_device_serve(int fd, void *context) {
     ts_buf_free(&answer);
     if (s.leaving) return; /* freeing through a lost context may hang */
     tuner_bench_cache_free(&s.cache);
+    tuner_nvml_close(&s.nvml);
     if (s.stream) s.device->ops->stream_destroy(s.device, s.stream);
     ts_device_close(s.device);
 }

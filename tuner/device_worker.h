@@ -60,8 +60,9 @@ typedef struct tuner_run_result {
     char reason[1024];                /* as long as a ts_err message */
     double time_us, spread_us, error; /* NaN: not timed, not verified */
     int32_t samples;
-    bool leaving; /* the device was left in doubt: the worker ends after this answer */
-    char evidence[2048];
+    double prepare_s, verify_s, measure_s; /* where the time went; prepare: inputs and oracle */
+    bool leaving;        /* the device was left in doubt: the worker ends after this answer */
+    char evidence[2048]; /* members of a JSON object; "" if not timed */
 } tuner_run_result;
 
 /* Sets status and reason; a longer reason is cut. */
@@ -72,8 +73,7 @@ ts_status tuner_device_get_run(const ts_buf *answer, tuner_run_result *out, ts_e
 /* ---- a race ---- */
 void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_kernel_code *codes,
                            size_t count);
-ts_status tuner_device_get_race(const ts_buf *answer, size_t count,
-                                double samples_us[][TUNER_MAX_SAMPLES], int *rounds, ts_err *err);
+ts_status tuner_device_get_race(const ts_buf *answer, tuner_rounds *out, ts_err *err);
 
 enum tuner_device_request { TUNER_ASK_HELLO, TUNER_ASK_LIMIT, TUNER_ASK_RUN, TUNER_ASK_RACE };
 

@@ -178,6 +178,7 @@ static ts_status start_compiles(tuner_lab *lab, ts_err *err) {
         status = tuner_worker_send(worker, &request, compile_timeout_s, built, err);
         if (status != TS_STATUS_OK) break;
         built->state = TUNER_BUILT_COMPILING;
+        built->started_s = tuner_now_s();
         lab->queue[i]->started_s = tuner_now_s();
     }
     ts_buf_free(&request);
@@ -197,6 +198,7 @@ static void excerpt(const ts_buf *log, char *out, size_t bytes) {
 static void finish_compile(tuner_built *built, const tuner_reply *reply) {
     ts_err err = {0};
     built->state = TUNER_BUILT_DONE;
+    built->compile_s = tuner_now_s() - built->started_s;
     ts_buf_free(&built->source);
     if (reply->outcome != TUNER_REPLY) {
         built->status = reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash";

@@ -31,6 +31,8 @@ typedef struct tuner_built {
     const char *status; /* "ok", "compile", "spill", "timeout", "crash" */
     tuner_compiled compiled;
     char reason[512];
+    double compile_s; /* wall time of the compiler */
+    double started_s;
     bool cases_verified; /* the family's verify cases passed with this kernel */
 } tuner_built;
 
@@ -91,8 +93,7 @@ ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler
                              ts_err *err);
 /* Times compiled kernels of one problem against each other. Nothing may be queued. */
 ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built,
-                         size_t count, double samples_us[][TUNER_MAX_SAMPLES], int *rounds,
-                         ts_err *err);
+                         size_t count, tuner_rounds *out, ts_err *err);
 
 /* ---- candidates (lab.c) ---- */
 /* Names and renders the candidate: name, signature and built are set; a template that refuses the

@@ -54,8 +54,7 @@ ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler
 }
 
 ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built,
-                         size_t count, double samples_us[][TUNER_MAX_SAMPLES], int *rounds,
-                         ts_err *err) {
+                         size_t count, tuner_rounds *out, ts_err *err) {
     tuner_kernel_code codes[TUNER_MAX_FINALISTS];
     ts_buf request = {0};
     for (size_t i = 0; i < count; i++)
@@ -64,8 +63,7 @@ ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_bui
     tuner_device_put_race(&request, problem->text, codes, count);
     ts_status status = ask(lab, 0, &request, err);
     ts_buf_free(&request);
-    if (status == TS_STATUS_OK)
-        status = tuner_device_get_race(&lab->reply.message, count, samples_us, rounds, err);
+    if (status == TS_STATUS_OK) status = tuner_device_get_race(&lab->reply.message, out, err);
     if (status != TS_STATUS_OK)
         tuner_worker_stop(&lab->workers[0]); /* the next race gets a new one */
     return status;

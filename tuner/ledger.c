@@ -145,9 +145,23 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
     return status;
 }
 
+/* When, how long each stage took, then what the timing itself says. */
+static void write_evidence(const tuner_candidate *candidate, ts_buf *out) {
+    const tuner_run_result *run = &candidate->result;
+    double compile_s = candidate->built ? candidate->built->compile_s : 0;
+    ts_buf_printf(out,
+                  "{\"at\":%.3f,\"compile_ms\":%.5g,\"prepare_ms\":%.5g,\"verify_ms\":%.5g,"
+                  "\"measure_ms\":%.5g%s%s}",
+                  tuner_unix_time_s(), 1e3 * compile_s, 1e3 * run->prepare_s, 1e3 * run->verify_s,
+                  1e3 * run->measure_s, run->evidence[0] ? "," : "", run->evidence);
+}
+
 ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candidate,
                               int64_t kernel_id, ts_err *err) {
     const tuner_run_result *run = &candidate->result;
+    ts_buf evidence = {0};
+    write_evidence(candidate, &evidence);
+    if (evidence.failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "evidence of a result");
     db_result result = {.kernel_id = kernel_id,
                         .problem = candidate->problem->text,
                         .variant = candidate->name,
@@ -160,8 +174,10 @@ ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candi
                         .spread_us = run->spread_us,
                         .samples = run->samples,
                         .error = run->error,
-                        .evidence = run->evidence[0] ? run->evidence : "{}"};
-    return db_write_result(ledger->db, &result, err);
+                        .evidence = evidence.data};
+    ts_status status = db_write_result(ledger->db, &result, err);
+    ts_buf_free(&evidence);
+    return status;
 }
 
 ts_status tuner_ledger_choose(tuner_ledger *ledger, const tuner_choice *choice, ts_err *err) {

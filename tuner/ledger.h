@@ -71,6 +71,7 @@ typedef struct tuner_choice {
     double time_us, ci_low_us, ci_high_us, default_us;
     double flops, bytes; /* of one launch */
     const char *verdict;
+    const char *race; /* JSON (tuner_race_text); "{}" where there was none */
 } tuner_choice;
 
 ts_status tuner_ledger_choose(tuner_ledger *ledger, const tuner_choice *choice, ts_err *err);

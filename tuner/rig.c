@@ -45,13 +45,20 @@ void tuner_rig_free(tuner_rig *rig) {
     free(rig);
 }
 
-ts_status tuner_rig_widen(tuner_rig *rig, int64_t max_bytes, ts_err *err) {
+/* Cold: half as much again as the cache, which must not hold a useful part of the oldest copy. Warm:
+ * a quarter of it, since outputs and workspaces take their part. */
+static int64_t wanted_bytes(const tuner_rig *rig, bool warm) {
+    int64_t cache_bytes = rig->device->info.l2_bytes, copy_bytes = (int64_t)rig->trial->image_bytes;
+    return warm ? cache_bytes / 4 - copy_bytes : cache_bytes + cache_bytes / 2;
+}
+
+ts_status tuner_rig_widen(tuner_rig *rig, bool warm, int64_t max_bytes, ts_err *err) {
+    enum { MAX_WARM_SLABS = 4 };
     ts_device *device = rig->device;
-    size_t bytes = rig->trial->image_bytes;
-    /* Half as much again: the cache must not hold a useful part of the oldest copy. */
-    int64_t wanted_bytes = device->info.l2_bytes + device->info.l2_bytes / 2;
-    if (wanted_bytes > max_bytes) wanted_bytes = max_bytes;
-    while (rig->slab_count < TUNER_MAX_SLABS && (int64_t)(rig->slab_count * bytes) < wanted_bytes) {
+    size_t bytes = rig->trial->image_bytes, most = warm ? MAX_WARM_SLABS : TUNER_MAX_SLABS;
+    int64_t wanted = wanted_bytes(rig, warm);
+    if (wanted > max_bytes) wanted = max_bytes;
+    while (rig->slab_count < most && (int64_t)(rig->slab_count * bytes) < wanted) {
         void *slab = NULL;
         TS_TRY(device->ops->alloc(device, bytes, &slab, err));
         rig->slabs[rig->slab_count++] = slab;

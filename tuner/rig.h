@@ -4,6 +4,7 @@
 #define TUNER_RIG_H
 
 #include "../runtime/kernel.h"
+#include "nvml.h"
 #include "trial.h"
 
 enum { TUNER_MAX_SLABS = 64 };
@@ -12,6 +13,7 @@ typedef struct tuner_rig {
     ts_device *device;
     void *stream;
     const tuner_trial *trial; /* borrowed */
+    const tuner_nvml *nvml;   /* borrowed; NULL: clocks are unknown */
     void *slabs[TUNER_MAX_SLABS];
     size_t slab_count;
     void *workspace; /* guard, workspace, guard */
@@ -26,9 +28,10 @@ ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *t
                            tuner_rig **out, ts_err *err);
 void tuner_rig_free(tuner_rig *rig);
 
-/* Adds slab copies until together they are larger than the device's last-level cache (so that a
- * timed launch finds its inputs in memory), at most `max_bytes` or TUNER_MAX_SLABS of them. */
-ts_status tuner_rig_widen(tuner_rig *rig, int64_t max_bytes, ts_err *err);
+/* Adds slab copies between which timed launches rotate, at most `max_bytes` or TUNER_MAX_SLABS of
+ * them. Cold: until together they are larger than the device's last-level cache, so that a launch
+ * finds its inputs in memory. Warm: no more than stay in that cache together. */
+ts_status tuner_rig_widen(tuner_rig *rig, bool warm, int64_t max_bytes, ts_err *err);
 
 /* Launches `kernel` on slab `index`, asynchronously on a GPU. The workspace must have been
  * reserved. */

@@ -205,11 +205,12 @@ function G.load_family(root, root_label, name)
   if f.name ~= name then error(label .. ": name must be the folder's, '" .. name .. "'", 0) end
   if G.families[name] then error(label .. ": a second family named " .. name, 0) end
   local args_text = G.read(dir .. "/args.h") or error(root_label .. "/" .. name .. "/args.h is missing", 0)
+  if f.cache and f.cache ~= "warm" and f.cache ~= "cold" then error(label .. ": cache is \"warm\" or \"cold\"", 0) end
   local family = { name = name, dir = dir, root = root, root_label = root_label, label = label, args_text = args_text,
                    fields = {}, field = {}, extents = {}, tensors = {}, versions = {}, scalars = f.scalars or {},
                    domain = f.domain or {}, lanes = f.lanes or error(label .. ": lanes is missing", 0),
                    work = need(f.work, "table", label, "work"), tolerance = need(f.tolerance, "table", label, "tolerance"),
-                   cap = f.cap or 2000, regret = f.regret }
+                   cap = f.cap or 2000, regret = f.regret, warm = f.cache == "warm" }
   family.args, family.args_bytes = parse_args(args_text, name, root_label .. "/" .. name .. "/args.h")
   load_fields(family, f.fields)
   load_tensors(family, f.tensors)

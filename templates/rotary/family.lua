@@ -31,6 +31,7 @@ return {
   },
   scalars = {},
   lanes = "m*" .. heads,
+  cache = "warm", -- the launch before has just written the inputs
   work = {
     flops = "3*m*(hq + hkv)*head_dim",
     bytes = "2*bytes(dtype)*m*head_dim*" .. heads .. " + 4*m*(head_dim + 3 + cache)",

@@ -55,7 +55,7 @@ static void race_reserves_before_it_launches(void **state) {
     static const char source[] = "KERNEL void norm_rows(const void *a, void *scratch, uint32_t bx,"
                                  " uint32_t by, uint32_t bz) {\n"
                                  "    (void)a, (void)scratch, (void)bx, (void)by, (void)bz;\n}\n";
-    static double samples_us[KERNELS][TUNER_MAX_SAMPLES];
+    static tuner_rounds rounds;
     gen *g = NULL;
     ts_device *device = NULL;
     tuner_trial *trial = NULL;
@@ -63,7 +63,6 @@ static void race_reserves_before_it_launches(void **state) {
     ts_kernel *kernels[KERNELS] = {0};
     ts_buf object = {0};
     ts_err err = {0};
-    int rounds = 0;
     gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
     tuner_trial_options options = {.oracle = oracle, .seed = 1, .threads = 1};
     assert_int_equal(gen_open(dirs, &g, &err), TS_STATUS_OK);
@@ -88,10 +87,13 @@ static void race_reserves_before_it_launches(void **state) {
     watched.free = watch_free;
     watched.launch = watch_launch;
     device->ops = &watched;
-    if (tuner_time_race(rig, (const ts_kernel *const *)kernels, KERNELS, samples_us, &rounds, &err))
+    if (tuner_time_race(rig, (const ts_kernel *const *)kernels, KERNELS, &rounds, &err))
         fail_msg("%s", err.message);
     device->ops = real;
-    assert_true(rounds >= 3 && launches >= 3 * KERNELS);
+    assert_true(rounds.counts[0] >= 3 && launches >= 3 * KERNELS);
+    assert_true(rounds.conditions.warm_s > 0);
+    /* They compute nothing, which is seen after the race, too. */
+    for (int k = 0; k < KERNELS; k++) assert_false(rounds.right[k]);
     assert_int_equal(moves_after_launch, 0);
     for (int k = 0; k < KERNELS; k++) rt_kernel_destroy(kernels[k]);
     ts_buf_free(&object);
