@@ -62,6 +62,19 @@ static const char regret_help[] =
     "much slower the pick was than the best. The last lines are the medians of the families, which\n"
     "family.lua keeps.\n";
 
+static const char verify_help[] =
+    "tune verify [options]   are a database's winners right and fast on this machine?\n"
+    "\n"
+    "  --db FILE             the database; no compiler is needed, its kernels are run\n"
+    "  --against FILE        another database: what would its winners save here?\n"
+    "  --sample N            N problems, by --seed (default: all of the device's target)\n"
+    "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
+    "  --timeout, --json, --quiet\n"
+    "                        as for tune\n"
+    "\n"
+    "Each winner is checked against the fp64 oracle as when it was tuned, then raced with the\n"
+    "default and the other file's winner. Exit 1 if one is wrong or slower than the default.\n";
+
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
     "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
@@ -76,6 +89,7 @@ static const struct command {
     {"tune", tuner_command_tune, tune_help}, /* also what runs without a name */
     {"check", tuner_command_check, check_help},
     {"regret", tuner_command_regret, regret_help},
+    {"verify", tuner_command_verify, verify_help},
     {"ls", tuner_command_ls, ls_help},
     {"explain", tuner_command_explain, explain_help},
     {"export", tuner_command_export, export_help},

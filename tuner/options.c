@@ -9,7 +9,12 @@
 
 #include "templates_dir.h"
 
-enum command_bits { TUNE = 1, CHECK = 2, REGRET = 4 };
+enum command_bits { TUNE = 1, CHECK = 2, REGRET = 4, VERIFY = 8 };
+
+static const struct {
+    const char *name;
+    int bit;
+} commands[] = {{"tune", TUNE}, {"check", CHECK}, {"regret", REGRET}, {"verify", VERIFY}};
 
 static ts_status read_number(const char *name, const char *text, double low, double high,
                              double *out, ts_err *err) {
@@ -80,6 +85,7 @@ enum option_id {
     OPT_QUIET,
     OPT_SAMPLE,
     OPT_COMPILE_ONLY,
+    OPT_AGAINST,
     OPT_COUNT
 };
 
@@ -88,26 +94,27 @@ static const struct option_row {
     bool takes_value;
     int commands;
 } rows[OPT_COUNT] = {
-    [OPT_GPU] = {"gpu", true, TUNE | CHECK | REGRET},
-    [OPT_DB] = {"db", true, TUNE | REGRET},
-    [OPT_MODEL] = {"model", true, TUNE | CHECK},
-    [OPT_FAMILY] = {"family", true, TUNE | CHECK},
-    [OPT_PROBLEM] = {"problem", true, TUNE | CHECK},
-    [OPT_DTYPE] = {"dtype", true, TUNE | CHECK},
+    [OPT_GPU] = {"gpu", true, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_DB] = {"db", true, TUNE | REGRET | VERIFY},
+    [OPT_MODEL] = {"model", true, TUNE | CHECK | VERIFY},
+    [OPT_FAMILY] = {"family", true, TUNE | CHECK | VERIFY},
+    [OPT_PROBLEM] = {"problem", true, TUNE | CHECK | VERIFY},
+    [OPT_DTYPE] = {"dtype", true, TUNE | CHECK | VERIFY},
     [OPT_BUDGET] = {"budget", true, TUNE},
-    [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK | REGRET},
-    [OPT_DEVICE] = {"device", true, TUNE | CHECK},
-    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK | REGRET},
-    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK | REGRET},
+    [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_DEVICE] = {"device", true, TUNE | CHECK | VERIFY},
+    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK | REGRET | VERIFY},
     [OPT_STRATEGY] = {"strategy", true, TUNE},
-    [OPT_SEED] = {"seed", true, TUNE | CHECK},
+    [OPT_SEED] = {"seed", true, TUNE | CHECK | VERIFY},
     [OPT_JOBS] = {"jobs", true, TUNE | CHECK | REGRET},
     [OPT_FRESH] = {"fresh", false, TUNE},
     [OPT_DRY_RUN] = {"dry-run", false, TUNE},
     [OPT_REQUIRE_DEVICE] = {"require-device", false, TUNE | CHECK},
-    [OPT_JSON] = {"json", false, TUNE | REGRET},
-    [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET},
-    [OPT_SAMPLE] = {"sample", true, CHECK},
+    [OPT_JSON] = {"json", false, TUNE | REGRET | VERIFY},
+    [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_SAMPLE] = {"sample", true, CHECK | VERIFY},
+    [OPT_AGAINST] = {"against", true, VERIFY},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
 };
 
@@ -149,6 +156,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_REQUIRE_DEVICE: o->require_device = true; return TS_STATUS_OK;
     case OPT_JSON: o->json = true; return TS_STATUS_OK;
     case OPT_QUIET: o->quiet = true; return TS_STATUS_OK;
+    case OPT_AGAINST: o->against = value; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);
     }
@@ -157,7 +165,9 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
 ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out,
                               ts_err *err) {
     bool is_tune = strcmp(command, "tune") == 0;
-    int bit = is_tune ? TUNE : strcmp(command, "check") == 0 ? CHECK : REGRET;
+    int bit = 0;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(command, commands[i].name) == 0) bit = commands[i].bit;
     struct option longs[OPT_COUNT + 1] = {0};
     for (int i = 0; i < OPT_COUNT; i++)
         longs[i] = (struct option){

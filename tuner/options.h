@@ -1,4 +1,4 @@
-/* The command line of `tune` and `tune check`, parsed and checked for form. */
+/* The command line of `tune` and of the commands that compile or measure, parsed and checked for form. */
 #ifndef TUNER_OPTIONS_H
 #define TUNER_OPTIONS_H
 
@@ -32,12 +32,13 @@ typedef struct tuner_options {
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
                               1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;
-    int sample;        /* check: variants a version besides its first; -1: all */
+    int sample;        /* check: variants a version besides its first; verify: problems; -1: all */
     bool compile_only; /* check */
+    const char *against; /* verify: a second database; NULL: none */
 } tuner_options;
 
-/* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other
- * are refused. INVALID_ARGUMENT names the option. */
+/* Reads argv[1..]; texts are borrowed from it. `command` is the subcommand, or "tune": options of
+ * others are refused. INVALID_ARGUMENT names the option. */
 ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_options *out,
                               ts_err *err);
 
