@@ -1,6 +1,7 @@
 /* The compile worker: requests in, compiled kernels out. Which compiler is a table by kind of
  * target. */
 #include "compile.h"
+#include "compile_cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,13 +107,9 @@ static void answer_describe(tuner_reader *request, ts_buf *answer) {
     if (status == TS_STATUS_OK) tuner_put_bytes(answer, &compiler, sizeof compiler);
 }
 
-static void answer_job(tuner_reader *request, ts_buf *answer) {
+static void compile(const tuner_backend *backend, const char *const *options, const char *source,
+                    size_t bytes, ts_buf *answer) {
     ts_err err = {0};
-    const char *options[MAX_OPTIONS] = {0};
-    const tuner_backend *backend = backends[tuner_get_u64(request)];
-    size_t count = (size_t)tuner_get_u64(request), bytes;
-    for (size_t i = 0; i < count && i < MAX_OPTIONS - 1; i++) options[i] = tuner_get_text(request);
-    const char *source = tuner_get_bytes(request, &bytes);
     tuner_compiled compiled = {.registers = -1, .spill_bytes = -1, .shared_bytes = -1};
     ts_status status = backend->compile(source, bytes, options, &compiled, &err);
     begin_answer(answer, status, &err);
@@ -127,6 +124,39 @@ static void answer_job(tuner_reader *request, ts_buf *answer) {
     tuner_compiled_free(&compiled);
 }
 
+/* All that decides what the compiler says. False: the compiler does not say who it is. */
+static bool cache_key(gen_kind kind, const char *const *options, const char *source, size_t bytes,
+                      char key[TS_HASH_HEX]) {
+    static tuner_compiler compilers[2]; /* of this worker; asked once */
+    tuner_compiler *compiler = &compilers[kind];
+    if (!compiler->name[0] && backends[kind]->describe(compiler, NULL) != TS_STATUS_OK)
+        return false;
+    ts_hash hash;
+    ts_hash_init(&hash);
+    ts_hash_text(&hash, "compiled 1"); /* of the answer's layout */
+    ts_hash_text(&hash, compiler->name);
+    for (; *options; options++) ts_hash_text(&hash, *options);
+    ts_hash_part(&hash, source, bytes);
+    ts_hash_final(&hash, key);
+    return true;
+}
+
+static void answer_job(const tuner_compile_cache *cache, tuner_reader *request, ts_buf *answer) {
+    const char *options[MAX_OPTIONS] = {0};
+    char key[TS_HASH_HEX];
+    gen_kind kind = (gen_kind)tuner_get_u64(request);
+    size_t count = (size_t)tuner_get_u64(request), bytes;
+    for (size_t i = 0; i < count && i < MAX_OPTIONS - 1; i++) options[i] = tuner_get_text(request);
+    const char *source = tuner_get_bytes(request, &bytes);
+    bool keyed = cache_key(kind, options, source, bytes, key);
+    if (keyed && tuner_compile_cache_get(cache, key, answer)) return;
+    ts_buf_clear(answer);
+    compile(backends[kind], options, source, bytes, answer);
+    tuner_reader reader = tuner_read(answer);
+    if (keyed && tuner_get_u64(&reader) == TS_STATUS_OK)
+        tuner_compile_cache_put(cache, key, answer->data, answer->bytes);
+}
+
 void tuner_compile_serve(int fd, void *context) {
     /* Compilers leave their temporary files there; the tuner removes the folder. */
     setenv("TMPDIR", context, 1);
@@ -134,13 +164,15 @@ void tuner_compile_serve(int fd, void *context) {
     struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
     setrlimit(RLIMIT_AS, &memory);
     ts_buf request = {0}, answer = {0};
+    tuner_compile_cache cache;
+    tuner_compile_cache_open(&cache);
     while (tuner_channel_receive(fd, 0, &request, NULL) == TS_STATUS_OK) {
         tuner_reader reader = tuner_read(&request);
         ts_buf_clear(&answer);
         if (tuner_get_u64(&reader) == REQUEST_DESCRIBE)
             answer_describe(&reader, &answer);
         else
-            answer_job(&reader, &answer);
+            answer_job(&cache, &reader, &answer);
         if (tuner_channel_send(fd, &answer, NULL) != TS_STATUS_OK) break;
     }
     ts_buf_free(&request);

@@ -254,6 +254,18 @@ static ts_status work(tuner_campaign *campaign, double end_s, turns *turn, ts_er
     }
 }
 
+/* Says how much of the search the device was used: what compiling in parallel is for. */
+static void show_use(tuner_campaign *campaign, double busy_s, double prepare_s, double wall_s) {
+    size_t evaluated = 0;
+    for (size_t i = 0; i < campaign->count; i++) evaluated += campaign->tasks[i].tried;
+    if (evaluated == 0 || wall_s < 1) return;
+    tuner_progress_line(
+        &campaign->progress,
+        "searched %zu variants in %.0f s; device in use %.0f %% of the time, %.0f %% "
+        "preparing inputs",
+        evaluated, wall_s, 100 * (busy_s - prepare_s) / wall_s, 100 * prepare_s / wall_s);
+}
+
 ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err) {
     turns turn = {.exhausted = calloc(campaign->count + 1, sizeof *turn.exhausted)};
     if (!turn.exhausted) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search");
@@ -265,7 +277,10 @@ ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err 
     }
     set_weights(campaign);
     tuner_progress_stage(&campaign->progress, "search", budget_s);
-    if (status == TS_STATUS_OK) status = work(campaign, tuner_now_s() + budget_s, &turn, err);
+    const tuner_lab *lab = &campaign->session->lab;
+    double begin_s = tuner_now_s(), busy_s = lab->busy_s, prepare_s = lab->prepare_s;
+    if (status == TS_STATUS_OK) status = work(campaign, begin_s + budget_s, &turn, err);
+    show_use(campaign, lab->busy_s - busy_s, lab->prepare_s - prepare_s, tuner_now_s() - begin_s);
     free(turn.exhausted);
     return status;
 }

@@ -270,7 +270,9 @@ static tuner_candidate *finish_run(tuner_lab *lab, tuner_candidate *candidate) {
     tuner_run_result *result = &candidate->result;
     ts_err err = {0};
     candidate->running = false;
-    candidate->cost_s += tuner_now_s() - candidate->started_s;
+    double took_s = tuner_now_s() - candidate->started_s;
+    candidate->cost_s += took_s;
+    lab->busy_s += took_s;
     if (reply->outcome != TUNER_REPLY) {
         tuner_run_result_set(result, reply->outcome == TUNER_TIMEOUT ? "timeout" : "crash",
                              reply->detail);
@@ -278,6 +280,7 @@ static tuner_candidate *finish_run(tuner_lab *lab, tuner_candidate *candidate) {
         tuner_run_result_set(result, "launch", err.message);
         tuner_worker_stop(&lab->workers[0]); /* it could not even set the trial up: a new one may */
     } else {
+        lab->prepare_s += result->prepare_s;
         if (result->leaving) tuner_worker_stop(&lab->workers[0]);
         if (strcmp(result->status, "ok") == 0 || strcmp(result->status, "slow") == 0)
             candidate->built->cases_verified = true;

@@ -72,7 +72,9 @@ typedef struct tuner_lab {
     size_t built_count, built_capacity;
     tuner_candidate *queue[TUNER_MAX_QUEUE];
     size_t queued;
-    bool exclusive; /* compiling and running take turns */
+    double busy_s;    /* the device worker was at work: preparing, verifying, timing */
+    double prepare_s; /* of that: drawing inputs and asking the oracle, the device idle */
+    bool exclusive;   /* compiling and running take turns */
     bool running_turn;
     tuner_reply reply;
     const volatile sig_atomic_t *interrupted; /* set by a signal handler; the lab stops waiting */

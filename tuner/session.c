@@ -5,11 +5,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compile_cache.h"
 #include "oracle.h"
 #include "process.h"
 #include "templates_dir.h"
 
 volatile sig_atomic_t tuner_interrupted;
+
+/* Some fifty thousand kernels. */
+static const int64_t max_cache_bytes = (int64_t)2 << 30;
 
 static ts_status find_target(tuner_session *s, const char *name, ts_err *err) {
     s->target = gen_target_find(s->g, name);
@@ -95,7 +99,10 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
 }
 
 void tuner_session_close(tuner_session *s) {
+    tuner_compile_cache cache;
     tuner_lab_close(&s->lab);
+    tuner_compile_cache_open(&cache);
+    tuner_compile_cache_prune(&cache, max_cache_bytes);
     tuner_selection_free(&s->selection);
     if (s->scratch[0]) tuner_scratch_remove(s->scratch);
     if (s->scratch_lock >= 0) close(s->scratch_lock);
