@@ -14,7 +14,7 @@
 
 #include "ledger.h"
 #include "progress.h"
-#include "search.h"
+#include "search/search.h"
 #include "session.h"
 
 typedef enum tuner_entry_state {

@@ -17,6 +17,8 @@ ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err)
 ts_status tuner_command_check(int argc, char **argv, int *exit_code, ts_err *err);   /* check.c */
 ts_status tuner_command_regret(int argc, char **argv, int *exit_code, ts_err *err);  /* regret.c */
 ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *err);  /* verify.c */
+ts_status tuner_command_simulate(int argc, char **argv, int *exit_code,
+                                 ts_err *err); /* search/simulate.c */
 ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err);      /* query.c */
 ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *err); /* query.c */
 ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err);  /* query.c */

@@ -27,7 +27,7 @@ static const char tune_help[] =
     "                        data directory\n"
     "  --budget TIME         for the search, after every default is stored: 90s, 3m (default), 1h\n"
     "  --timeout TIME        for one candidate on the device (default 40s), then it is given up\n"
-    "  --strategy NAME       auto, exhaustive, random, local\n"
+    "  --strategy NAME       auto, exhaustive, random, local, annealing, genetic, model\n"
     "  --seed N              of inputs and strategies (default 1)\n"
     "  --jobs N              compilers at a time (default: one a core)\n"
     "  --fresh               forgets what earlier runs measured\n"
@@ -75,6 +75,18 @@ static const char verify_help[] =
     "Each winner is checked against the fp64 oracle as when it was tuned, then raced with the\n"
     "default and the other file's winner. Exit 1 if one is wrong or slower than the default.\n";
 
+static const char simulate_help[] =
+    "tune simulate FILE      replays strategies on a Kernel Tuner cache file (plain or gzip)\n"
+    "\n"
+    "  --strategy NAME       as for tune (default: all of them)\n"
+    "  --evals N,N,...       evaluations allowed (default 50,100,200)\n"
+    "  --repeats N           runs with other seeds (default 60)\n"
+    "  --seed N              of the first run (default 1)\n"
+    "  --json                one JSON object a strategy and count\n"
+    "\n"
+    "Prints mean and 10th percentile of the share of the optimum: the best time of the space over\n"
+    "the best found. A configuration that failed costs one evaluation.\n";
+
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
     "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
@@ -90,6 +102,7 @@ static const struct command {
     {"check", tuner_command_check, check_help},
     {"regret", tuner_command_regret, regret_help},
     {"verify", tuner_command_verify, verify_help},
+    {"simulate", tuner_command_simulate, simulate_help},
     {"ls", tuner_command_ls, ls_help},
     {"explain", tuner_command_explain, explain_help},
     {"export", tuner_command_export, export_help},

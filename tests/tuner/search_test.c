@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "tuner/numeric.h"
-#include "tuner/search.h"
+#include "tuner/search/search.h"
 
 /* Two versions, five tunables of four values each: 2048 points. */
 enum { VERSIONS = 2, TUNABLES = 5, VALUES = 4, POINTS = VERSIONS * 1024, DIMS = 1 + TUNABLES };

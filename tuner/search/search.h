@@ -12,8 +12,10 @@
 
 typedef struct tuner_space {
     size_t count, dims;
-    const int32_t *coords; /* [count, dims]; column 0 is the version: points of two versions are no
-                              neighbours */
+    const int32_t *coords;  /* [count, dims]; column 0 is the version: points of two versions are no
+                               neighbours */
+    const double *estimate; /* [count]: what a static model expects a point to cost, any unit; NAN:
+                               nothing; NULL: there is none */
 } tuner_space;
 
 typedef struct tuner_search tuner_search;
