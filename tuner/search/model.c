@@ -9,14 +9,14 @@
 #include "inside.h"
 
 enum {
-    RANDOM_START = 16,   /* points before there is something to learn from */
-    BATCH = 3,           /* points taken from one forest: growing one for each gains nothing */
+    RANDOM_START = 8,    /* points before there is something to learn from */
+    BATCH = 2,           /* points taken from one forest: growing one for each gains nothing */
     MANY = 64,           /* told points for each point of a batch, so that learning stays cheap */
     ESTIMATE_CODES = 64, /* steps of the estimates' column */
 };
 /* Costs count as at most e^this times the third quartile's: how bad the bad ones are is of no
  * interest, and failures cost as much. */
-static const double clip = 0.5;
+static const double clip = 0.2;
 
 /* ---- the table ---- */
 
@@ -143,8 +143,25 @@ static bool next_batch(tuner_search *s) {
     return filled;
 }
 
+/* The point of the least estimate; SIZE_MAX: none is left that has one. */
+static size_t most_promising(const tuner_search *s) {
+    size_t best = SIZE_MAX;
+    for (size_t p = 0; p < s->space->count; p++)
+        if (!s->handed_out[p] && isfinite(s->space->estimate[p]) &&
+            (best == SIZE_MAX || s->space->estimate[p] < s->space->estimate[best]))
+            best = p;
+    return best;
+}
+
+/* Every other one of the first is what the static model would take. */
+static size_t start(tuner_search *s) {
+    size_t point = SIZE_MAX, handed_out = s->space->count - s->left;
+    if (s->space->estimate && handed_out % 2 == 0) point = most_promising(s);
+    return point != SIZE_MAX ? point : tuner_search_any(s);
+}
+
 size_t tuner_next_model(tuner_search *s) {
-    if (s->told_count < RANDOM_START) return tuner_search_any(s);
+    if (s->told_count < RANDOM_START) return start(s);
     while (s->batch_count > 0) {
         size_t point = s->batch[--s->batch_count];
         if (!s->handed_out[point]) return point;
