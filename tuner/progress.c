@@ -117,12 +117,14 @@ static void write_best(const tuner_tally *tally, ts_buf *out) {
 
 static void write_lines(const tuner_progress *progress, double share, double left_s, size_t done,
                         size_t total, const char *note, ts_buf lines[TUNER_VIEW_LINES]) {
-    char eta[32] = "?", bar[BAR_CELLS + 1];
+    char eta[32] = "?", bar[BAR_CELLS + 3] = "";
+    int columns, rows;
+    screen_size(&columns, &rows);
     if (!isnan(left_s)) format_duration(left_s, eta);
-    for (int i = 0; i < BAR_CELLS; i++) bar[i] = i < (int)(share * BAR_CELLS) ? '#' : '.';
-    bar[BAR_CELLS] = '\0';
-    ts_buf_printf(&lines[0], "%-8s [%s] %3.0f %%  %zu/%zu  ETA %s", progress->stage, bar,
-                  100 * share, done, total, eta);
+    for (int i = 0; i < BAR_CELLS; i++) bar[i + 1] = i < (int)(share * BAR_CELLS) ? '#' : '.';
+    bar[0] = '[', bar[BAR_CELLS + 1] = ']';
+    ts_buf_printf(&lines[0], "%-8s %s %3.0f %%  %zu/%zu  ETA %s", progress->stage,
+                  columns < NARROW ? "" : bar, 100 * share, done, total, eta);
     if (!isnan(progress->busy_share))
         ts_buf_printf(&lines[0], "  device %.0f %% busy", 100 * progress->busy_share);
     if (!progress->tally) {

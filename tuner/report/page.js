@@ -82,7 +82,7 @@ function curve(parent, p) {
   chart(parent, "Best so far", { data: { datasets: [
     { type: "line", label: "best so far", data: best, borderColor: blue, stepped: true, pointRadius: 0 },
     { type: "scatter", label: "each variant", data: all, backgroundColor: amber, pointRadius: 2.5 }] },
-    options: { scales: { x: axis("evaluation", { type: "linear" }), y: axis("µs, logarithmic", { type: "logarithmic" }) },
+    options: { scales: { x: axis("evaluation", { type: "linear", ticks: { precision: 0 } }), y: axis("µs, logarithmic", { type: "logarithmic" }) },
       plugins: { tooltip: { callbacks: { label: c => `${c.raw.name ? short(c.raw.name) + ": " : ""}${fmt(c.raw.y)} µs` } } } } });
 }
 
