@@ -54,7 +54,7 @@ help:
 ## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
             libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
-            libavformat-dev libavcodec-dev libswscale-dev libavutil-dev
+            libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libjs-chart.js
 # What only tests run: a browser that draws the pages, and a reader of its pictures.
 TEST_PACKAGES := chromium python3-pil python3-matplotlib
 setup: packages nvrtc
@@ -102,6 +102,7 @@ $(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
 # Files that are linked in as bytes (.incbin) are no includes, so the compiler's -MMD does not see them.
 $(B)/obj/gen/scripts.o: $(wildcard gen/script/*.lua)
 $(B)/obj/db/schema.o: db/schema.sql
+$(B)/obj/tuner/report/assets.o: tuner/report/page.css tuner/report/page.js
 
 $(B)/libtunesmith.a: $(OBJ_LIB)
 	@rm -f $@

@@ -68,6 +68,7 @@ typedef struct tuner_campaign {
     ts_arena arena;
     const tuner_compiler *compiler;
     tuner_progress progress;
+    tuner_tally tally; /* what all views of the run show */
     const volatile sig_atomic_t *interrupted;
     tuner_task *tasks;
     size_t count;
@@ -85,6 +86,12 @@ ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
 /* Stores a result that is new in this run and prints it if the output is JSON. */
 ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate,
                                 int64_t kernel_id, ts_err *err);
+
+/* Begins the tally with what earlier runs left of the problems. report/account.c */
+ts_status tuner_campaign_account(tuner_campaign *campaign, ts_err *err);
+/* Writes the page of the run's problems (page.h). report/command.c */
+ts_status tuner_campaign_page(tuner_campaign *campaign, const char *path, double copy_gbytes,
+                              ts_err *err);
 
 ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err); /* coverage.c */
 /* Where nothing can be measured: the variant that the static model picks for each covered problem,

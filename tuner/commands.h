@@ -19,6 +19,7 @@ ts_status tuner_command_regret(int argc, char **argv, int *exit_code, ts_err *er
 ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *err);  /* verify.c */
 ts_status tuner_command_simulate(int argc, char **argv, int *exit_code,
                                  ts_err *err); /* search/simulate.c */
+ts_status tuner_command_report(int argc, char **argv, int *exit_code, ts_err *err); /* report/ */
 ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err);      /* query.c */
 ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *err); /* query.c */
 ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err);  /* query.c */

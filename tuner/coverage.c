@@ -50,6 +50,8 @@ static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candida
     }
     task->state = TUNER_TASK_COVERED;
     task->default_us = task->best_us = result->time_us;
+    if (!task->default_only)
+        tuner_tally_default(&campaign->tally, task->problem->text, result->time_us);
     return store_winner(campaign, task, candidate, kernel_id, err);
 }
 

@@ -195,21 +195,20 @@ static tuner_task *choose_task(tuner_campaign *campaign, const bool *exhausted) 
     return best;
 }
 
-static void show(tuner_campaign *campaign) {
+static void show(tuner_campaign *campaign, const tuner_task *now, double used_before_s) {
     size_t done = 0, total = 0;
-    const tuner_task *best = NULL;
     for (size_t i = 0; i < campaign->count; i++) {
         const tuner_task *task = &campaign->tasks[i];
         if (!task->search) continue;
         done += task->tried + 1;
         total += task->count;
-        if (!best || task->default_us / task->best_us > best->default_us / best->best_us)
-            best = task;
     }
-    char note[160] = "";
-    if (best)
-        snprintf(note, sizeof note, "best: %.2fx %s", best->default_us / best->best_us,
-                 best->problem->text);
+    char note[240];
+    snprintf(note, sizeof note, "%s: %.2f us, %.2fx its default", now->problem->text, now->best_us,
+             now->default_us / now->best_us);
+    const tuner_lab *lab = &campaign->session->lab;
+    double elapsed_s = tuner_now_s() - campaign->progress.begin_s;
+    campaign->progress.busy_share = (lab->busy_s - lab->prepare_s - used_before_s) / elapsed_s;
     tuner_progress_show(&campaign->progress, done, total, note);
 }
 
@@ -239,6 +238,7 @@ static ts_status feed(tuner_campaign *campaign, turns *turn, ts_err *err) {
 
 static ts_status work(tuner_campaign *campaign, double end_s, turns *turn, ts_err *err) {
     tuner_lab *lab = &campaign->session->lab;
+    double used_s = lab->busy_s - lab->prepare_s;
     for (;;) {
         tuner_candidate *candidate = NULL;
         if (tuner_now_s() < end_s)
@@ -248,9 +248,10 @@ static ts_status work(tuner_campaign *campaign, double end_s, turns *turn, ts_er
         TS_TRY(tuner_lab_next(lab, &candidate, err));
         if (!candidate) return TS_STATUS_OK;
         ts_status status = finish(campaign, candidate, err);
+        const tuner_task *task = candidate->owner;
         tuner_candidate_free(candidate);
         if (status != TS_STATUS_OK) return status;
-        show(campaign);
+        show(campaign, task, used_s);
     }
 }
 

@@ -33,7 +33,8 @@ static const char tune_help[] =
     "  --fresh               forgets what earlier runs measured\n"
     "  --dry-run             compiles and lists every variant; runs and stores nothing\n"
     "Output\n"
-    "  --json                one JSON object a line: results, then winners\n"
+    "  --json                one JSON object a line: events, results, winners\n"
+    "  --report FILE.html    a page: what was tried, why it was rejected, how the winners stand\n"
     "  --quiet               no progress on standard error\n"
     "\n"
     "A run may be stopped at any time; the same command goes on where it was.\n"
@@ -90,6 +91,9 @@ static const char simulate_help[] =
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
     "tune explain [--db FILE] PROBLEM      why this winner: all that was tried for a problem\n";
+static const char report_help[] =
+    "tune report [--db FILE] [--out FILE.html] [PROBLEM...]\n"
+    "                                      the page of --report, from a database (report.html)\n";
 static const char export_help[] =
     "tune export [--db FILE] [--out PATH]  the winners as text, one file a device\n";
 
@@ -105,6 +109,7 @@ static const struct command {
     {"simulate", tuner_command_simulate, simulate_help},
     {"ls", tuner_command_ls, ls_help},
     {"explain", tuner_command_explain, explain_help},
+    {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
 };
 

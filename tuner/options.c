@@ -83,6 +83,7 @@ enum option_id {
     OPT_REQUIRE_DEVICE,
     OPT_JSON,
     OPT_QUIET,
+    OPT_REPORT,
     OPT_SAMPLE,
     OPT_COMPILE_ONLY,
     OPT_AGAINST,
@@ -112,6 +113,7 @@ static const struct option_row {
     [OPT_DRY_RUN] = {"dry-run", false, TUNE},
     [OPT_REQUIRE_DEVICE] = {"require-device", false, TUNE | CHECK},
     [OPT_JSON] = {"json", false, TUNE | REGRET | VERIFY},
+    [OPT_REPORT] = {"report", true, TUNE},
     [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET | VERIFY},
     [OPT_SAMPLE] = {"sample", true, CHECK | VERIFY},
     [OPT_AGAINST] = {"against", true, VERIFY},
@@ -151,6 +153,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_TEMPLATES: return add_templates(o, value, err);
     case OPT_TEMPLATES_ROOT: o->template_dirs[0] = value; return TS_STATUS_OK;
     case OPT_STRATEGY: o->strategy = value; return TS_STATUS_OK;
+    case OPT_REPORT: o->report = value; return TS_STATUS_OK;
     case OPT_FRESH: o->fresh = true; return TS_STATUS_OK;
     case OPT_DRY_RUN: o->dry_run = true; return TS_STATUS_OK;
     case OPT_REQUIRE_DEVICE: o->require_device = true; return TS_STATUS_OK;

@@ -29,6 +29,7 @@ typedef struct tuner_options {
     int jobs;           /* 0: one a core */
     uint64_t seed;
     const char *strategy;
+    const char *report; /* page to write; NULL: none */
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
                               1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;

@@ -29,6 +29,10 @@ ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate 
                                 int64_t kernel_id, ts_err *err) {
     campaign->measured++;
     const tuner_task *task = candidate->owner;
+    if (!task->default_only)
+        tuner_tally_result(&campaign->tally, task->problem->text, candidate->name,
+                           candidate->signature, candidate->result.status,
+                           candidate->result.time_us);
     /* A default for older chips is no candidate of this problem. */
     if (campaign->session->options->json && !task->default_only) tuner_report_result(candidate);
     return tuner_ledger_result(&campaign->ledger, candidate, kernel_id, err);
@@ -132,6 +136,7 @@ void tuner_campaign_free(tuner_campaign *campaign) {
         tuner_search_free(task->search);
     }
     free(campaign->tasks);
+    tuner_tally_free(&campaign->tally);
     tuner_ledger_close(&campaign->ledger);
     ts_arena_free(&campaign->arena);
 }

@@ -9,6 +9,7 @@
 #include "dry_run.h"
 #include "local_copy.h"
 #include "report.h"
+#include "report/events.h"
 
 /* ---- notices ---- */
 
@@ -76,13 +77,29 @@ static ts_status report(tuner_campaign *campaign, ts_err *err) {
     ts_status status = load_winners(campaign, winners, &count, err);
     for (size_t i = 0; i < count && s->options->json && status == TS_STATUS_OK; i++)
         if (strcmp(winners[i].evidence, "measured") == 0) tuner_report_winner(&winners[i]);
-    if (status == TS_STATUS_OK && !s->options->json && count > 0) {
-        /* Without the limit the table only lacks a column. */
-        if (s->have_device) tuner_lab_limit(&campaign->session->lab, &copy_gbytes, NULL);
+    for (size_t i = 0; i < count && status == TS_STATUS_OK; i++)
+        tuner_tally_winner(&campaign->tally, &winners[i]);
+    /* Without the limit the table only lacks a column. */
+    if (s->have_device && count > 0 && (!s->options->json || s->options->report))
+        tuner_lab_limit(&campaign->session->lab, &copy_gbytes, NULL);
+    if (status == TS_STATUS_OK && !s->options->json && count > 0)
         tuner_report_table(winners, count, copy_gbytes);
-    }
+    if (status == TS_STATUS_OK && s->options->report)
+        status = tuner_campaign_page(campaign, s->options->report, copy_gbytes, err);
     free(winners);
     return status;
+}
+
+static void say_totals(tuner_campaign *campaign) {
+    const tuner_tally *tally = &campaign->tally;
+    tuner_counts total = tuner_tally_total(tally);
+    ts_buf text = {0};
+    tuner_counts_text(&total, &text);
+    if (!text.failed && text.data)
+        tuner_progress_line(&campaign->progress,
+                            "%s; %zu winners of %zu problems, %.2fx over the defaults", text.data,
+                            tuner_tally_winners(tally), tally->count, tuner_tally_speedup(tally));
+    ts_buf_free(&text);
 }
 
 /* ---- the run ---- */
@@ -131,6 +148,12 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, const 
     TS_TRY(tuner_campaign_plan(campaign, err));
     say_device(campaign, path);
     TS_TRY(write_meta(campaign, err));
+    TS_TRY(tuner_campaign_account(campaign, err));
+    campaign->progress.tally = &campaign->tally;
+    campaign->progress.events = campaign->session->options->json;
+    if (campaign->progress.events)
+        tuner_event_start(campaign->ledger.device.name, gen_target_name(campaign->session->target),
+                          campaign->compiler->name, &campaign->tally);
     TS_TRY(run_stages(campaign, err));
     if (!has_work(campaign) && !*campaign->interrupted && count_failed(campaign) == 0)
         say_nothing_new(campaign, path);
@@ -142,6 +165,12 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, const 
             &campaign->progress,
             "interrupted: everything measured is in %s; run the same command to go on", path);
     }
+    if (campaign->measured > 0) say_totals(campaign);
+    if (campaign->progress.events)
+        tuner_event_end(*campaign->interrupted            ? "interrupted"
+                        : *exit_code == TUNER_EXIT_FAILED ? "failed"
+                                                          : "ok",
+                        campaign->measured, &campaign->tally);
     return TS_STATUS_OK;
 }
 
