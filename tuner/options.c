@@ -80,6 +80,7 @@ enum option_id {
     OPT_QUIET,
     OPT_SAMPLE,
     OPT_COMPILE_ONLY,
+    OPT_VARIANT,
     OPT_COUNT
 };
 
@@ -109,6 +110,7 @@ static const struct option_row {
     [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET},
     [OPT_SAMPLE] = {"sample", true, CHECK},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
+    [OPT_VARIANT] = {"variant", true, CHECK},
 };
 
 static ts_status set_number(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
@@ -150,6 +152,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_JSON: o->json = true; return TS_STATUS_OK;
     case OPT_QUIET: o->quiet = true; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
+    case OPT_VARIANT: o->variant = value; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);
     }
 }

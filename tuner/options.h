@@ -32,8 +32,9 @@ typedef struct tuner_options {
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
                               1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;
-    int sample;        /* check: variants a version besides its first; -1: all */
-    bool compile_only; /* check */
+    int sample;          /* check: variants a version besides its first; -1: all */
+    bool compile_only;   /* check */
+    const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
 } tuner_options;
 
 /* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other
