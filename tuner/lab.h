@@ -70,7 +70,8 @@ typedef struct tuner_lab {
     size_t built_count, built_capacity;
     tuner_candidate *queue[TUNER_MAX_QUEUE];
     size_t queued;
-    bool exclusive; /* compiling and running take turns */
+    const char *ptx; /* stop at PTX for this virtual architecture; NULL: machine code */
+    bool exclusive;  /* compiling and running take turns */
     bool running_turn;
     tuner_reply reply;
     const volatile sig_atomic_t *interrupted; /* set by a signal handler; the lab stops waiting */

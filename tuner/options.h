@@ -35,6 +35,8 @@ typedef struct tuner_options {
     int sample;          /* check: variants a version besides its first; -1: all */
     bool compile_only;   /* check */
     const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
+    const char
+        *ptx; /* check: "compute_86": PTX for it, which the driver compiles; NULL: machine code */
 } tuner_options;
 
 /* Reads argv[1..]; texts are borrowed from it. `command` is "tune" or "check": options of the other

@@ -7,13 +7,15 @@ author, or does not compile.
 import re
 
 EXPR = r"[A-Za-z_][\w.]*(?:->\w+)?(?:\[[^\]]*\])*"  # a variable, a member, an element
-# A barrier is not only taken away: every other warp is late there, so that what the barrier ordered goes wrong for certain.
-LATE = "if (threadIdx.x / 32 % 2 == {}) __nanosleep(20000);"
+# Which warps come late everywhere else when a barrier is taken away, so that what it ordered goes wrong for certain: the odd
+# ones, the even ones, and none.
+LATE = ["if (threadIdx.x / 32 % 2 == 1) __nanosleep(20000);", "if (threadIdx.x / 32 % 2 == 0) __nanosleep(20000);", ""]
 COARSE = "0xfff80000u"  # keeps four bits of a float's fraction: no dtype rounds so coarsely
 
 RULES = [
     # lost tail, lost head
-    ("lost_last", r"(for \([^;]*; [\w\[\]]+ < )([^;&|]+);", r"\1(\2) - 1;"),
+    ("lost_last", r"(for \([^;]*; [\w\[\]]+ < )([^;&|]+)(; \w+\+\+)", r"\1(\2) - 1\3"),
+    ("lost_last", r"(for \([^;]*; [\w\[\]]+ < )([^;&|]+)(; \w+ \+= )([^),]+)", r"\1(\2) - (\4)\3\4"),
     ("lost_first", r"(for \(\w+ \w+ = )0;", r"\g<1>1;"),
     ("lost_rest", r"^(\s*)(for \(; .*;)$", r"\1;"),
     # wrong mask edge
@@ -42,11 +44,17 @@ RULES = [
     ("rounding", r"\b(from_float<\w+>)\((\w[\w\[\]]*)\)", rf"\1(__uint_as_float(__float_as_uint(\2) & {COARSE}))"),
     ("rounding", r"(_from_float)\((\w[\w\[\]]*)\)", rf"\1(bits_float(float_bits(\2) & {COARSE}))"),
     # missing barrier, missing wait
-    ("barrier_even", r"__syncthreads\(\);", LATE.format(0)),
-    ("barrier_odd", r"__syncthreads\(\);", LATE.format(1)),
-    ("no_wait", r"^(\s*)(?:cp_async_wait<.*>|wgmma_wait<.*>|barrier_wait)\(.*\);", r"\1;"),
-    ("shuffle", r"(__shfl_xor_sync\([^;]*, )(\w+)\)", r"\g<1>\2 / 2)"),
+    ("barrier", r"__syncthreads\(\);", r";"),
+    # (ptxas itself waits for wgmma where its sums are used: leaving that wait out is slow, not wrong)
+    ("no_wait", r"^(\s*)(?:cp_async_wait<.*>|barrier_wait)\(.*\);", r"\1;"),
+    ("shuffle", r"(__shfl_xor_sync\([^;)]*, )(\w+)\)", r"\g<1>\2 / 2)"),
 ]
+
+
+def delayed(line, late):
+    """The line with some warps coming late: behind its barrier, or at the start of its kernel."""
+    line = line.replace("__syncthreads();", "__syncthreads(); " + late) if "//" not in line.split("__syncthreads")[0] else line
+    return line + " " + late if re.search(r"__grid_constant__ .*a\) \{$", line) else line
 
 
 def code_of(line):
@@ -55,6 +63,9 @@ def code_of(line):
     if re.match(r"\s*($|\$|#|\*|typedef|template|enum|constexpr|static_assert|static constexpr|extern \"C\"|asm|:|\")", code):
         return ""
     return code
+
+
+DECLARES = re.compile(r"\s*(?:const |static |__shared__ |__align__\(\d+\) |alignas\(\d+\) )*(?!return )[A-Za-z_]\w* \*?\w+\[")
 
 
 def replaced(match, replacement):
@@ -83,6 +94,8 @@ def mutants_of_line(line):
         return
     tail = line[len(code):]
     for name, pattern, replacement in RULES:
+        if name == "index" and DECLARES.match(code):  # the extents of an array, not an index into it
+            continue
         for number, match in enumerate(overlapping(pattern, code)):
             changed = replaced(match, replacement)
             if changed.strip() != code.strip():
