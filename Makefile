@@ -219,6 +219,11 @@ test: setup
 	@$(MAKE) --no-print-directory asan
 	@tests/run
 
+## make test-mutants  240 wrong C kernels, made by rule from the templates: the verification must reject them all
+.PHONY: test-mutants
+test-mutants: all
+	@tests/mutants/run --gpu cpu --count 240 --seed 2
+
 ## make test-gpu    every CUDA variant against the oracle, sanitizers on a sample, model parity (needs a GPU)
 test-gpu: all $(TEST_BINS)
 	@tests/gpu/run

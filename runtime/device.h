@@ -85,6 +85,9 @@ struct ts_device {
      * cpu-x86-64-v4, -v3, -v2; sm_89: sm_89, sm_86, sm_80 (same major, not newer; never across an
      * `a`) */
     const char *targets[8];
+    /* For verification, read by the CPU's launches: every block finds NaN in its scratch, not what
+     * the block before left. */
+    bool spoil_scratch;
 };
 
 /* Implementations behind ts_device_open. */

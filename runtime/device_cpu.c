@@ -185,7 +185,10 @@ typedef struct job {
     rt_pool *pool;
     block_function function;
     const rt_launch *launch;
+    bool spoil_scratch;
 } job;
+
+enum { SPOILED_BYTE = 0xff }; /* NaN in every floating-point type */
 
 /* Blocks begin .. end-1 of the grid in x-fastest order, which is the order a GPU starts them in
  * too. */
@@ -196,6 +199,7 @@ static void run_blocks(void *context, int worker, uint64_t begin, uint64_t end) 
     uint32_t x = (uint32_t)(begin % grid[0]), y = (uint32_t)(begin / grid[0] % grid[1]),
              z = (uint32_t)(begin / grid[0] / grid[1]);
     for (uint64_t i = begin; i < end; i++) {
+        if (j->spoil_scratch && scratch) memset(scratch, SPOILED_BYTE, j->launch->scratch_bytes);
         j->function(j->launch->args, scratch, x, y, z);
         if (++x < grid[0]) continue;
         x = 0;
@@ -211,7 +215,7 @@ static ts_status cpu_launch(ts_device *device, void *stream, const rt_launch *la
     if (__builtin_mul_overflow(blocks, launch->grid[2], &blocks))
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "grid %u x %u x %u is too large",
                        launch->grid[0], launch->grid[1], launch->grid[2]);
-    job j = {.pool = cpu(device)->pool, .launch = launch};
+    job j = {.pool = cpu(device)->pool, .launch = launch, .spoil_scratch = device->spoil_scratch};
     memcpy(&j.function, &launch->function,
            sizeof j.function); /* ISO C has no cast from void * to this */
     return rt_pool_run(j.pool, blocks, launch->scratch_bytes, run_blocks, &j, err);

@@ -103,6 +103,20 @@ static void choose_all(bool *chosen, const gen_variant *variants, size_t count,
     }
 }
 
+/* Leaves only what --variant names: a version's chosen variants, or one variant, chosen or not. */
+static void keep_named(bool *chosen, const gen_variant *variants, size_t count,
+                       const char *wanted) {
+    for (size_t i = 0; i < count; i++) {
+        ts_buf name = {0};
+        gen_variant_name(&variants[i], &name);
+        bool whole = name.data && strcmp(name.data, wanted) == 0;
+        bool version = name.data && strncmp(name.data, wanted, strlen(wanted)) == 0 &&
+                       strchr(" ", name.data[strlen(wanted)]);
+        chosen[i] = whole || (version && chosen[i]);
+        ts_buf_free(&name);
+    }
+}
+
 static ts_status check_problem(tally *t, size_t index, ts_err *err) {
     tuner_session *s = t->session;
     tuner_problem *problem = &s->selection.problems[index];
@@ -125,6 +139,7 @@ static ts_status check_problem(tally *t, size_t index, ts_err *err) {
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of variants");
     else
         choose_all(chosen, variants, count, s->options, index);
+    if (chosen && s->options->variant) keep_named(chosen, variants, count, s->options->variant);
     for (size_t i = 0; i < count && status == TS_STATUS_OK && !tuner_interrupted; i++)
         if (chosen[i]) status = submit(t, problem, &variants[i], err);
     free(chosen);

@@ -3,6 +3,7 @@
 #include "compile.h"
 #include "compile_cache.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -39,13 +40,20 @@ void tuner_compile_put_describe(ts_buf *request, gen_kind kind) {
     tuner_put_u64(request, (uint64_t)kind);
 }
 
-void tuner_compile_put_job(ts_buf *request, const gen_target *target, const ts_buf *source) {
+void tuner_compile_put_job(ts_buf *request, const gen_target *target, const char *ptx,
+                           const ts_buf *source) {
+    static const char ARCHITECTURE[] = "--gpu-architecture=";
     const char *options[MAX_OPTIONS];
+    char chosen[64];
     size_t count = gather_options(gen_target_kind(target), gen_target_options(target), options);
     tuner_put_u64(request, REQUEST_JOB);
     tuner_put_u64(request, (uint64_t)gen_target_kind(target));
     tuner_put_u64(request, count);
-    for (size_t i = 0; i < count; i++) tuner_put_text(request, options[i]);
+    snprintf(chosen, sizeof chosen, "%s%s", ARCHITECTURE, ptx ? ptx : "");
+    for (size_t i = 0; i < count; i++) {
+        bool replace = ptx && strncmp(options[i], ARCHITECTURE, sizeof ARCHITECTURE - 1) == 0;
+        tuner_put_text(request, replace ? chosen : options[i]);
+    }
     tuner_put_bytes(request, source->data, source->bytes);
 }
 

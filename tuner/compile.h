@@ -48,7 +48,9 @@ void tuner_compile_serve(int fd, void *context);
  * that cannot run at all is COMPILE with its message. */
 void tuner_compile_put_describe(ts_buf *request, gen_kind kind);
 ts_status tuner_compile_get_describe(const ts_buf *answer, tuner_compiler *out, ts_err *err);
-void tuner_compile_put_job(ts_buf *request, const gen_target *target, const ts_buf *source);
+/* `ptx`: a virtual architecture ("compute_86") to stop at instead of the target's own, or NULL. */
+void tuner_compile_put_job(ts_buf *request, const gen_target *target, const char *ptx,
+                           const ts_buf *source);
 ts_status tuner_compile_get_job(const ts_buf *answer, tuner_compiled *out, ts_err *err);
 
 #endif

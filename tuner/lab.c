@@ -174,7 +174,7 @@ static ts_status start_compiles(tuner_lab *lab, ts_err *err) {
         tuner_worker *worker = idle_compiler(lab);
         if (!worker) break;
         ts_buf_clear(&request);
-        tuner_compile_put_job(&request, built->target, &built->source);
+        tuner_compile_put_job(&request, built->target, lab->ptx, &built->source);
         status = tuner_worker_send(worker, &request, compile_timeout_s, built, err);
         if (status != TS_STATUS_OK) break;
         built->state = TUNER_BUILT_COMPILING;

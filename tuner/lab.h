@@ -72,6 +72,7 @@ typedef struct tuner_lab {
     size_t built_count, built_capacity;
     tuner_candidate *queue[TUNER_MAX_QUEUE];
     size_t queued;
+    const char *ptx;  /* stop at PTX for this virtual architecture; NULL: machine code */
     double busy_s;    /* the device worker was at work: preparing, verifying, timing */
     double prepare_s; /* of that: drawing inputs and asking the oracle, the device idle */
     bool exclusive;   /* compiling and running take turns */

@@ -48,6 +48,9 @@ static const char check_help[] =
     "                        as for tune; without a selection: the smoke cases of every family\n"
     "  --sample N            each version's first variant and N others, by --seed (default: all)\n"
     "  --compile-only        do not run them\n"
+    "  --ptx ARCH            build PTX for a virtual architecture (compute_86), which the driver\n"
+    "                        compiles for the newer GPU that is here\n"
+    "  --variant NAME        only this version (gemm/mma), or one variant given in full\n"
     "\n"
     "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any\n";
 

@@ -29,6 +29,8 @@ typedef struct nvrtc_api {
     int (*log)(nvrtc_program *, char *);
     int (*cubin_size)(nvrtc_program *, size_t *);
     int (*cubin)(nvrtc_program *, char *);
+    int (*ptx_size)(nvrtc_program *, size_t *);
+    int (*ptx)(nvrtc_program *, char *);
 } nvrtc_api;
 
 static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", NULL};
@@ -133,11 +135,17 @@ static ts_status load(nvrtc_api *api, ts_err *err) {
         const char *name;
         void *slot;
     } symbols[] = {
-        {"nvrtcGetErrorString", &api->error},   {"nvrtcVersion", &api->version},
-        {"nvrtcCreateProgram", &api->create},   {"nvrtcDestroyProgram", &api->destroy},
-        {"nvrtcCompileProgram", &api->compile}, {"nvrtcGetProgramLogSize", &api->log_size},
-        {"nvrtcGetProgramLog", &api->log},      {"nvrtcGetCUBINSize", &api->cubin_size},
+        {"nvrtcGetErrorString", &api->error},
+        {"nvrtcVersion", &api->version},
+        {"nvrtcCreateProgram", &api->create},
+        {"nvrtcDestroyProgram", &api->destroy},
+        {"nvrtcCompileProgram", &api->compile},
+        {"nvrtcGetProgramLogSize", &api->log_size},
+        {"nvrtcGetProgramLog", &api->log},
+        {"nvrtcGetCUBINSize", &api->cubin_size},
         {"nvrtcGetCUBIN", &api->cubin},
+        {"nvrtcGetPTXSize", &api->ptx_size},
+        {"nvrtcGetPTX", &api->ptx},
     };
     for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
         void *address = dlsym(library, symbols[i].name);
@@ -204,6 +212,18 @@ static void parse_log(tuner_compiled *out) {
     }
 }
 
+/* What the program was compiled to in one form; false if there is none. */
+static bool take(nvrtc_program *program, int (*size)(nvrtc_program *, size_t *),
+                 int (*get)(nvrtc_program *, char *), ts_buf *out) {
+    size_t bytes = 0;
+    char *data = NULL;
+    bool taken = size(program, &bytes) == 0 && bytes > 1 && (data = malloc(bytes)) &&
+                 get(program, data) == 0;
+    if (taken) ts_buf_append(out, data, bytes);
+    free(data);
+    return taken && !out->failed;
+}
+
 static ts_status compile(const char *source, size_t bytes, const char *const *options,
                          tuner_compiled *out, ts_err *err) {
     (void)bytes; /* NUL-terminated by the channel's buffer */
@@ -216,25 +236,19 @@ static ts_status compile(const char *source, size_t bytes, const char *const *op
     if (failed)
         return ts_fail(err, TS_STATUS_COMPILE, "nvrtcCreateProgram: %s", api->error(failed));
     failed = api->compile(program, count, options);
-    size_t log_bytes = 0, cubin_bytes = 0;
+    size_t log_bytes = 0;
     char *data = NULL;
     if (api->log_size(program, &log_bytes) == 0 && log_bytes > 1 && (data = malloc(log_bytes)) &&
         api->log(program, data) == 0)
         ts_buf_append(&out->log, data, log_bytes - 1);
     free(data);
-    data = NULL;
     parse_log(out);
     if (failed && !out->log.bytes) ts_buf_printf(&out->log, "nvrtc: %s", api->error(failed));
-    if (!failed && api->cubin_size(program, &cubin_bytes) == 0 && cubin_bytes > 0 &&
-        (data = malloc(cubin_bytes)) && api->cubin(program, data) == 0) {
-        ts_buf_append(&out->blob, data, cubin_bytes);
-        out->ok = true;
-    } else if (!failed) {
-        ts_buf_printf(
-            &out->log,
-            "nvrtc produced no cubin; the target's options must name a real architecture");
-    }
-    free(data);
+    /* A real architecture gives machine code, a virtual one PTX alone. */
+    if (!failed)
+        out->ok = take(program, api->cubin_size, api->cubin, &out->blob) ||
+                  take(program, api->ptx_size, api->ptx, &out->blob);
+    if (!failed && !out->ok) ts_buf_printf(&out->log, "nvrtc produced neither cubin nor PTX");
     api->destroy(&program);
     return TS_STATUS_OK;
 }

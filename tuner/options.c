@@ -87,6 +87,8 @@ enum option_id {
     OPT_SAMPLE,
     OPT_COMPILE_ONLY,
     OPT_AGAINST,
+    OPT_VARIANT,
+    OPT_PTX,
     OPT_COUNT
 };
 
@@ -118,6 +120,8 @@ static const struct option_row {
     [OPT_SAMPLE] = {"sample", true, CHECK | VERIFY},
     [OPT_AGAINST] = {"against", true, VERIFY},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
+    [OPT_VARIANT] = {"variant", true, CHECK},
+    [OPT_PTX] = {"ptx", true, CHECK},
 };
 
 static ts_status set_number(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
@@ -161,6 +165,8 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_QUIET: o->quiet = true; return TS_STATUS_OK;
     case OPT_AGAINST: o->against = value; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
+    case OPT_VARIANT: o->variant = value; return TS_STATUS_OK;
+    case OPT_PTX: o->ptx = value; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);
     }
 }

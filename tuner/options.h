@@ -33,8 +33,10 @@ typedef struct tuner_options {
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
                               1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;
-    int sample;        /* check: variants a version besides its first; verify: problems; -1: all */
-    bool compile_only; /* check */
+    int sample; /* check: variants a version besides its first; verify: problems; -1: all */
+    bool compile_only;   /* check */
+    const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
+    const char *ptx;     /* check: "compute_86": PTX, which the driver compiles; NULL: machine code */
     const char *against; /* verify: a second database; NULL: none */
 } tuner_options;
 

@@ -61,7 +61,8 @@ static ts_status predict(tuner_campaign *campaign, tuner_task *task, ts_err *err
     tuner_candidate *pick = NULL;
     TS_TRY(gen_enumerate(s->g, &task->problem->problem, task->target, &task->variants, &task->count,
                          err));
-    TS_TRY(tuner_rank(s, task->problem, task->target, task->variants, task->count, &pick, err));
+    TS_TRY(
+        tuner_rank(s, task->problem, task->target, task->variants, task->count, &pick, NULL, err));
     if (*campaign->interrupted) {
         tuner_candidate_free(pick);
         return TS_STATUS_OK;

@@ -131,6 +131,8 @@ static ts_status judge(ranking *r, tuner_candidate *candidate, ts_err *err) {
     if (strcmp(candidate->result.status, "ok") == 0)
         status = costs_of(r, candidate->index, costs, &launches, err);
     if (launches) us = tuner_predict_us(r->target, costs, launches, &candidate->built->compiled);
+    for (size_t i = 0; i < r->count; i++)
+        if (r->estimates[i].index == candidate->index) r->estimates[i].us = us;
     bool better = us < r->pick_us ||
                   (us == r->pick_us && r->pick && candidate->index < r->pick->index);
     if (better) {
@@ -152,14 +154,25 @@ static ts_status compile_and_judge(ranking *r, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+/* The estimates by now count registers; what does not compile is at the end, at infinity. */
+static void shorten(ranking *r, tuner_shortlist *first) {
+    qsort(r->estimates, r->count, sizeof *r->estimates, by_time);
+    for (first->count = 0; first->count < TUNER_SHORTLIST && first->count < r->count;
+         first->count++) {
+        if (!isfinite(r->estimates[first->count].us)) break;
+        first->index[first->count] = r->estimates[first->count].index;
+    }
+}
+
 ts_status tuner_rank(tuner_session *session, tuner_problem *problem, const gen_target *target,
                      const gen_variant *variants, size_t count, tuner_candidate **pick,
-                     ts_err *err) {
+                     tuner_shortlist *first, ts_err *err) {
     ranking r = {session, problem, target, variants, NULL, 0, NULL, INFINITY};
     r.estimates = calloc(count + 1, sizeof *r.estimates);
     if (!r.estimates) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "ranking");
     ts_status status = estimate_all(&r, count, err);
     if (status == TS_STATUS_OK) status = compile_and_judge(&r, err);
+    if (status == TS_STATUS_OK && first) shorten(&r, first);
     free(r.estimates);
     if (status == TS_STATUS_OK)
         *pick = r.pick;

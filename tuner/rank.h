@@ -10,13 +10,19 @@
 double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t count,
                         const tuner_compiled *compiled);
 
+enum { TUNER_SHORTLIST = 10 };
+/* The model's first choices, best first, as indices of the variants that were ranked. */
+typedef struct tuner_shortlist {
+    size_t index[TUNER_SHORTLIST], count;
+} tuner_shortlist;
+
 /* The best of `variants` by the model: all are estimated, the most promising are compiled, and of
  * those that compile without a spill the best with its registers counted is picked. *pick is the
  * finished candidate (free it) and its index that of the variant; NULL: the family estimates
  * nothing for these variants, none of them compiles, or the lab was interrupted. The lab's queue
- * must be empty. */
+ * must be empty. `first` (may be NULL) receives the first choices, the pick among them. */
 ts_status tuner_rank(tuner_session *session, tuner_problem *problem, const gen_target *target,
                      const gen_variant *variants, size_t count, tuner_candidate **pick,
-                     ts_err *err);
+                     tuner_shortlist *first, ts_err *err);
 
 #endif

@@ -16,8 +16,12 @@
 
 typedef struct outcome { /* of one problem */
     const gen_family *family;
-    double regret;
+    double regret;       /* of the first pick */
+    double first_regret; /* of the best of the shortlist */
 } outcome;
+
+/* A shortlist is good where it holds a variant as close to the best as this. */
+static const double CLOSE = 0.05;
 
 typedef struct audit {
     tuner_session session;
@@ -67,30 +71,36 @@ static void add_timed(void *context, const db_result *result) {
 }
 
 static void print_outcome(const audit *a, const char *problem, const char *variant, double us,
-                          double best_us) {
+                          double first_us, double best_us) {
     if (a->session.options->json) {
-        json_t *line = json_pack("{ss ss sf sf sf}", "problem", problem, "variant", variant,
-                                 "time_us", us, "best_us", best_us, "regret", us / best_us - 1);
+        json_t *line = json_pack("{ss ss sf sf sf sf}", "problem", problem, "variant", variant,
+                                 "time_us", us, "best_us", best_us, "regret", us / best_us - 1,
+                                 "top10_regret", first_us / best_us - 1);
         json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(7));
         json_decref(line);
         putchar('\n');
     } else
-        printf("%6.1f %%  %9.2f us, best %9.2f us  %s  %s\n", 100 * (us / best_us - 1), us, best_us,
-               problem, variant);
+        printf("%6.1f %%, of ten %5.1f %%  %9.2f us, best %9.2f us  %s  %s\n",
+               100 * (us / best_us - 1), 100 * (first_us / best_us - 1), us, best_us, problem,
+               variant);
     fflush(stdout);
 }
 
 static ts_status judge(audit *a, tuner_problem *problem, const timed_list *list, ts_err *err) {
     tuner_candidate *pick = NULL;
-    double best_us = INFINITY;
+    double best_us = INFINITY, first_us = INFINITY;
+    tuner_shortlist first = {.count = 0};
     for (size_t i = 0; i < list->count; i++) best_us = fmin(best_us, list->times_us[i]);
     TS_TRY(tuner_rank(&a->session, problem, a->session.target, list->variants, list->count, &pick,
-                      err));
+                      &first, err));
     if (!pick) return TS_STATUS_OK; /* no estimates: the default stays the prediction */
     double us = list->times_us[pick->index];
+    for (size_t i = 0; i < first.count; i++)
+        first_us = fmin(first_us, list->times_us[first.index[i]]);
     tuner_progress_end(&a->progress);
-    print_outcome(a, problem->text, pick->name, us, best_us);
-    a->outcomes[a->count++] = (outcome){problem->problem.family, us / best_us - 1};
+    print_outcome(a, problem->text, pick->name, us, first_us, best_us);
+    a->outcomes[a->count++] = (outcome){problem->problem.family, us / best_us - 1,
+                                        first_us / best_us - 1};
     tuner_candidate_free(pick);
     return TS_STATUS_OK;
 }
@@ -126,6 +136,12 @@ static int by_family_then_regret(const void *a, const void *b) {
     return family ? family : (x->regret > y->regret) - (x->regret < y->regret);
 }
 
+static size_t count_close(const outcome *outcomes, size_t count) {
+    size_t close = 0;
+    for (size_t i = 0; i < count; i++) close += outcomes[i].first_regret <= CLOSE;
+    return close;
+}
+
 static void print_medians(const audit *a) {
     qsort(a->outcomes, a->count, sizeof *a->outcomes, by_family_then_regret);
     for (size_t begin = 0, end; begin < a->count; begin = end) {
@@ -135,10 +151,22 @@ static void print_medians(const audit *a) {
         double median = 0.5 * (first[(count - 1) / 2].regret + first[count / 2].regret);
         const char *name = gen_family_name(first->family);
         if (a->session.options->json)
-            printf("{\"family\":\"%s\",\"regret\":%.4f,\"problems\":%zu}\n", name, median, count);
+            printf("{\"family\":\"%s\",\"regret\":%.4f,\"problems\":%zu,\"top10_close\":%zu}\n",
+                   name, median, count, count_close(first, count));
         else
-            printf("%s: median regret %.1f %% of %zu problems\n", name, 100 * median, count);
+            printf(
+                "%s: median regret %.1f %% of %zu problems; the first ten hold one within %.0f %% "
+                "of the best for %zu\n",
+                name, 100 * median, count, 100 * CLOSE, count_close(first, count));
     }
+    size_t close = count_close(a->outcomes, a->count);
+    if (a->session.options->json)
+        printf("{\"problems\":%zu,\"top10_close\":%zu}\n", a->count, close);
+    else
+        printf(
+            "all: the first ten hold one within %.0f %% of the best for %zu of %zu problems (%.0f "
+            "%%)\n",
+            100 * CLOSE, close, a->count, 100.0 * (double)close / (double)a->count);
 }
 
 static ts_status run_audit(audit *a, const char *path, ts_err *err) {

@@ -1,14 +1,14 @@
 /* Device copies of a trial's slab: fresh before every verified launch, several of them for timing.
  *
  * The workspace holds garbage before a verified launch (a kernel may rely only on what its launch
- * data says is cleared) and has guard bytes on both sides like every tensor. */
+ * data says is cleared), as does a CPU block's scratch, and it has guard bytes on both sides like every tensor. */
 #include "rig.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE_BYTE = 0xf5 };
+enum { WORKSPACE_BYTE = 0xff }; /* NaN in every floating-point type: what is not set spreads */
 
 ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *trial,
                            tuner_rig **out, ts_err *err) {
@@ -147,7 +147,9 @@ tuner_verdict tuner_rig_verify(tuner_rig *rig, const ts_kernel *kernel, bool who
     *error = NAN;
     ts_status status = tuner_rig_reserve(rig, kernel, &err);
     if (status == TS_STATUS_OK) status = refresh(rig, whole, &err);
+    rig->device->spoil_scratch = true;
     if (status == TS_STATUS_OK) status = tuner_rig_launch(rig, kernel, 0, &err);
+    rig->device->spoil_scratch = false;
     if (status != TS_STATUS_OK) {
         ts_buf_printf(message, "%s", err.message);
         return TUNER_LAUNCH_FAILED;

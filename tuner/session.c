@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,6 +44,14 @@ static ts_status name_device(tuner_session *s, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+/* A driver compiles PTX for any GPU that is not older than the PTX's architecture. */
+static bool takes_ptx(const tuner_session *s) {
+    static const char VIRTUAL[] = "compute_";
+    const char *ptx = s->options->ptx;
+    return !s->facts.info.is_cpu && strncmp(ptx, VIRTUAL, sizeof VIRTUAL - 1) == 0 &&
+           strtol(ptx + sizeof VIRTUAL - 1, NULL, 10) <= s->facts.info.compute_capability;
+}
+
 static ts_status look_for_device(tuner_session *s, ts_err *err) {
     ts_err why = {0};
     ts_status status = tuner_lab_facts(&s->lab, &s->facts, &why);
@@ -59,6 +68,7 @@ static ts_status look_for_device(tuner_session *s, ts_err *err) {
     }
     for (size_t i = 0; i < s->facts.target_count && s->any_device; i++)
         if (strcmp(s->facts.targets[i], gen_target_name(s->target)) == 0) s->have_device = true;
+    if (s->options->ptx) s->have_device = s->any_device && takes_ptx(s);
     if (s->have_device || !s->options->require_device) return TS_STATUS_OK;
     if (s->any_device)
         return ts_fail(err, TS_STATUS_NO_DEVICE, "no %s device here; found %s (%s)",
@@ -93,6 +103,7 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
     tuner_lab_init(&s->lab, &context,
                    options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
                    options->timeout_s, interrupted);
+    s->lab.ptx = options->ptx;
     TS_TRY(look_for_device(s, err));
     TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
     return build_oracles(s, err);

@@ -7,6 +7,7 @@ return {
     { m = 2, v = 16385, pad = 3, note = "one past a chunk; no row but the first is aligned" },
     { m = 1, v = 50280 },
     { m = 37, v = 257, pad = 4 },
+    { m = 300, v = 5, note = "the largest first and last, in a fifth of the rows each" },
     { m = 0, v = 8, note = "nothing to do" },
     { m = 3, v = 20011, init = { x = { "uniform", -2, -2 } }, note = "all equal: the lowest index wins" },
     { m = 3, v = 9001, init = { x = { "index", 3 } }, note = "thousands of ties for the largest" },

@@ -14,6 +14,7 @@ return {
     { m = 129, n = 31, k = 129, alias = { out = "residual" }, note = "the residual stream, updated in place" },
     { m = 7, n = 40, k = 72, pad = 3, alias = { out = "residual" } },
     { m = 3, n = 16, k = 1030, note = "few rows, long k: more than one step on the CPU" },
+    { m = 5, n = 70, k = 530, note = "the same for several vectors of columns" },
     { m = 5, n = 257, k = 40, note = "aligned rows, partial last chunk of k after padding to steps" },
     { m = 130, n = 150, k = 200 },
     { m = 17, n = 38, k = 53, pad = 1, note = "the same for pairs of columns (swiglu)" },

@@ -32,6 +32,7 @@ return {
     "selective_scan_step b=1 d=40 n=16 dtype=fp32 softplus=0",
     "selective_scan_step b=1 d=24 n=1 dtype=fp32",
     "selective_scan_step b=1 d=24 n=256 dtype=bf16",
+    "selective_scan_step b=1 d=24 n=20 dtype=fp32",
   },
   model = {
     -- state-spaces/mamba-130m-hf (d = 1536) and mamba-2.8b-hf (d = 5120): one sequence, a full batch
