@@ -20,7 +20,7 @@ flags() { grep -oE -- '--[a-z][a-z-]*' | grep -vx -- '--help' | sort -u; }
 passed=1
 for program in tune infer; do
     { build/$program --help
-      [ $program != tune ] || for c in check regret ls explain export; do build/tune $c --help; done; } | flags >"$work/help"
+      [ $program != tune ] || for c in $(build/tune --help | sed -n '/^Other commands/,$ s/^  tune \([a-z]*\).*/\1/p'); do build/tune $c --help; done; } | flags >"$work/help"
     sed 's/\\-/-/g' "$(ls tuner/$program.1 runtime/infer/$program.1 2>/dev/null)" | flags >"$work/manual"
     [ -s "$work/help" ]
     diff "$work/help" "$work/manual" | grep -v -- '--version' | grep '^[<>]' && { echo "$program: < --help, > manual page"; exit 1; }
