@@ -1,8 +1,8 @@
 /* Opening a database file and deciding whether it is ours.
  *
  * A file may come from anywhere, so nothing in it is believed: SQLite runs in its defensive mode,
- * views and triggers are off, and the schema must equal schema.sql word for word, which leaves no
- * room for a generated column, check or index expression of somebody else. Rows are verified later
+ * views and triggers are off, and the schema must equal that of its version word for word, which
+ * leaves no room for a generated column, check or index expression of somebody else. Rows are verified later
  * (row.c, read.c).
  *
  * The file is never opened except through SQLite: closing any other descriptor of it would drop the
@@ -87,7 +87,7 @@ static const char *schema_name(sqlite3_stmt *stmt, int code, int column) {
 
 /* Compares with a database made in memory from schema.sql, so that there is no second list of
  * objects. */
-static ts_status check_schema(sqlite3 *db, const char *path, ts_err *err) {
+static ts_status check_schema(sqlite3 *db, const char *path, int64_t version, ts_err *err) {
     sqlite3 *model = NULL;
     sqlite3_stmt *want = NULL, *have = NULL;
     ts_status status = TS_STATUS_OK;
@@ -95,6 +95,10 @@ static ts_status check_schema(sqlite3 *db, const char *path, ts_err *err) {
     int code = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                NULL);
     if (code == SQLITE_OK) code = sqlite3_exec(model, db_schema_sql, NULL, NULL, NULL);
+    if (code == SQLITE_OK && version == 1) {
+        code = sqlite3_exec(model, "DROP TABLE winner; DROP TABLE blob", NULL, NULL, NULL);
+        if (code == SQLITE_OK) code = sqlite3_exec(model, db_schema_1_sql, NULL, NULL, NULL);
+    }
     if (code == SQLITE_OK) code = sqlite3_prepare_v2(model, schema_query, -1, &want, NULL);
     if (code != SQLITE_OK) {
         status = db_sql_fail(model, code, "the built-in schema", "use it", err);
@@ -146,12 +150,12 @@ ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err) {
             "update Tunesmith",
             path, (long long)version, DB_USER_VERSION);
     }
-    if (version != DB_USER_VERSION) {
+    if (version < 1) {
         return ts_fail(err, TS_STATUS_CORRUPT,
                        "%s: schema version %lld never existed; the file is damaged", path,
                        (long long)version);
     }
-    return check_schema(db, path, err);
+    return check_schema(db, path, version, err);
 }
 
 /* ---- opening ---- */

@@ -7,7 +7,8 @@
 
 #include "store.h"
 
-extern const char db_schema_sql[]; /* schema.sql (schema.c) */
+extern const char db_schema_sql[];   /* schema.sql (schema.c) */
+extern const char db_schema_1_sql[]; /* schema_1.sql: the tables that were other in version 1 */
 
 enum {
     /* Longer values are refused on both sides. Text: launch data and evidence are the long ones,
@@ -39,8 +40,12 @@ ts_status db_file_check_size(const char *path, ts_err *err);
  * bounded. */
 void db_file_harden(sqlite3 *db);
 
-/* Checks application id, schema version, and that the schema is exactly schema.sql: no views, no
- * triggers, no other tables. */
+/* Checks application id, schema version, and that the schema is exactly that of its version: no
+ * views, no triggers, no other tables. */
 ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err);
+
+/* Brings a checked file of an older schema version to the newest, in one transaction: killed in
+ * between, the file is what it was. Foreign keys must be off. Does nothing to a new file. */
+ts_status db_file_migrate(sqlite3 *db, const char *path, ts_err *err);
 
 #endif

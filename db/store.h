@@ -13,7 +13,7 @@
 #include "base.h"
 
 #define DB_APPLICATION_ID 0x5453444b /* "TSDK" */
-#define DB_USER_VERSION 1            /* schema version; a newer file is refused by name */
+#define DB_USER_VERSION 2            /* schema version; an older file is read, a newer one refused */
 #define DB_LAUNCH_FORMAT 1           /* format of the launch JSON; part of every abi */
 
 /* A variant compiled for one specialization and target. */
@@ -69,6 +69,7 @@ typedef struct db_winner {
     const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
     const char *verdict; /* "win", "tie" (default kept), "default" */
+    const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded */
 } db_winner;
 
 /* ---- reader (read.c) ---- */
@@ -103,7 +104,8 @@ void db_image_free(db_image *image);
 typedef struct db_writer db_writer;
 
 /* Opens or creates `path` for writing: WAL, busy timeout, schema checked or made. Several processes may
- * write the same file. A file that is not ours is refused unchanged, with the reader's messages. */
+ * write the same file. A file of an older schema version is brought to the newest. A file that is not ours
+ * is refused unchanged, with the reader's messages. */
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err);
 /* Checkpoints, leaves journal mode DELETE (the last of several writers does), closes. NULL is allowed. */
 void db_writer_close(db_writer *writer);
