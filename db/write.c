@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "writer.h"
 
@@ -321,6 +322,12 @@ static ts_status prepare_file(db_writer *w, ts_err *err) {
 
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
     TS_TRY(db_file_check_size(path, err));
+    struct stat info;
+    if (stat(path, &info) == 0 && db_size_is_signed(info.st_size))
+        return ts_fail(err, TS_STATUS_UNSUPPORTED,
+                       "%s: is signed, and what is stored in it would break the signature; give "
+                       "another file with --db",
+                       path);
     db_writer *w = calloc(1, sizeof *w);
     if (w) w->path = strdup(path);
     ts_status status = TS_STATUS_OK;
