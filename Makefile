@@ -9,7 +9,7 @@ Q        = $(if $(V),,@echo '  $@' && )
 CPPFLAGS_TS := -I. -I$(B)/generated -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8
 CFLAGS_TS   := -std=c17 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Werror -pthread $(CFLAGS)
 # Static archives of Debian's packages: the programs and the library need only glibc at run time.
-LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libpng16.a -l:libz.a \
+LIBS_RUNTIME := -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libzstd.a -l:libpng16.a -l:libz.a \
                 -l:libjpeg.a -l:libwebpdemux.a -l:libwebp.a -l:libexif.a -lm -ldl -lpthread
 LIBS_GEN     := -l:liblua5.4.a
 LIBS_TEST    := -lcmocka
@@ -18,8 +18,8 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 
 # One list a part; a new .c file in a folder is found by itself.
 SRC_BASE    := db/base.c
-SRC_READ    := db/read.c db/row.c db/file.c db/schema.c
-SRC_WRITE   := db/write.c db/resume.c db/winners.c
+SRC_READ    := db/read.c db/row.c db/blob.c db/file.c db/signature.c db/schema.c
+SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/winners.c
 # Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
 LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
 NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))
@@ -53,7 +53,7 @@ help:
 ## make             programs and libraries in build/
 ## make setup       install what is missing: Debian packages, and NVRTC where no CUDA toolkit has it
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
-            libsodium-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
+            libsodium-dev libzstd-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
             libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libjs-chart.js
 # What only tests run: a browser that draws the pages, and a reader of its pictures.
 TEST_PACKAGES := chromium python3-pil python3-matplotlib
@@ -97,11 +97,9 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -MMD -MP -c $< -o $@
 
-$(B)/obj/db/schema.o: db/schema.sql # .incbin, which -MMD does not see
-
 # Files that are linked in as bytes (.incbin) are no includes, so the compiler's -MMD does not see them.
 $(B)/obj/gen/scripts.o: $(wildcard gen/script/*.lua)
-$(B)/obj/db/schema.o: db/schema.sql
+$(B)/obj/db/schema.o: db/schema.sql db/schema_1.sql
 $(B)/obj/tuner/report/assets.o: tuner/report/page.css tuner/report/page.js
 
 $(B)/libtunesmith.a: $(OBJ_LIB)

@@ -1,11 +1,11 @@
 /* Opening a database file and deciding whether it is ours.
  *
  * A file may come from anywhere, so nothing in it is believed: SQLite runs in its defensive mode,
- * views and triggers are off, and the schema must equal schema.sql word for word, which leaves no
- * room for a generated column, check or index expression of somebody else. Rows are verified later
+ * views and triggers are off, and the schema must equal that of its version word for word, which
+ * leaves no room for a generated column, check or index expression of somebody else. Rows are verified later
  * (row.c, read.c).
  *
- * The file is never opened except through SQLite: closing any other descriptor of it would drop the
+ * An unsigned file is never opened except through SQLite: closing any other descriptor of it would drop the
  * POSIX locks of a writer in the same process. What can be said before SQLite looks is said from
  * stat().
  */
@@ -13,8 +13,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- SQLite's errors ---- */
 
@@ -87,7 +89,7 @@ static const char *schema_name(sqlite3_stmt *stmt, int code, int column) {
 
 /* Compares with a database made in memory from schema.sql, so that there is no second list of
  * objects. */
-static ts_status check_schema(sqlite3 *db, const char *path, ts_err *err) {
+static ts_status check_schema(sqlite3 *db, const char *path, int64_t version, ts_err *err) {
     sqlite3 *model = NULL;
     sqlite3_stmt *want = NULL, *have = NULL;
     ts_status status = TS_STATUS_OK;
@@ -95,6 +97,10 @@ static ts_status check_schema(sqlite3 *db, const char *path, ts_err *err) {
     int code = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                NULL);
     if (code == SQLITE_OK) code = sqlite3_exec(model, db_schema_sql, NULL, NULL, NULL);
+    if (code == SQLITE_OK && version == 1) {
+        code = sqlite3_exec(model, "DROP TABLE winner; DROP TABLE blob", NULL, NULL, NULL);
+        if (code == SQLITE_OK) code = sqlite3_exec(model, db_schema_1_sql, NULL, NULL, NULL);
+    }
     if (code == SQLITE_OK) code = sqlite3_prepare_v2(model, schema_query, -1, &want, NULL);
     if (code != SQLITE_OK) {
         status = db_sql_fail(model, code, "the built-in schema", "use it", err);
@@ -146,12 +152,12 @@ ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err) {
             "update Tunesmith",
             path, (long long)version, DB_USER_VERSION);
     }
-    if (version != DB_USER_VERSION) {
+    if (version < 1) {
         return ts_fail(err, TS_STATUS_CORRUPT,
                        "%s: schema version %lld never existed; the file is damaged", path,
                        (long long)version);
     }
-    return check_schema(db, path, err);
+    return check_schema(db, path, version, err);
 }
 
 /* ---- opening ---- */
@@ -206,7 +212,60 @@ ts_status db_file_check_size(const char *path, ts_err *err) {
                    (long long)info.st_size);
 }
 
-ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err) {
+static ts_status open_unsigned(const char *path, bool companion, sqlite3 **out, ts_err *err) {
+    ts_buf uri = {0};
+    append_uri(&uri, path, !companion);
+    int code = uri.failed
+                   ? SQLITE_NOMEM
+                   : sqlite3_open_v2(uri.data, out,
+                                     SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX,
+                                     NULL);
+    ts_buf_free(&uri);
+    if (code != SQLITE_OK) return db_sql_fail(*out, code, path, "open", err);
+    sqlite3_busy_timeout(*out, DB_BUSY_TIMEOUT_MS);
+    return TS_STATUS_OK;
+}
+
+/* Reads exactly `bytes` into memory of SQLite's. No writer has a signed file open (write.c), so
+ * closing a descriptor of it drops nobody's locks. */
+static ts_status read_signed(const char *path, int64_t bytes, unsigned char **out, ts_err *err) {
+    if (bytes > DB_SIGNED_MAX_BYTES)
+        return ts_fail(err, TS_STATUS_UNSUPPORTED, "%s: %lld bytes are more than a signed file has",
+                       path, (long long)bytes);
+    unsigned char *file = sqlite3_malloc64((sqlite3_uint64)bytes);
+    if (!file) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: out of memory", path);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int64_t done = 0;
+    for (ssize_t got = 1; descriptor >= 0 && done < bytes && got > 0; done += got > 0 ? got : 0)
+        got = read(descriptor, file + done, (size_t)(bytes - done));
+    if (descriptor >= 0) close(descriptor);
+    if (done == bytes) return *out = file, TS_STATUS_OK;
+    sqlite3_free(file);
+    return ts_fail(err, TS_STATUS_IO, "%s: cannot read it: %s", path, strerror(errno));
+}
+
+static ts_status open_signed(const char *path, int64_t bytes, sqlite3 **out, db_public_key *signer,
+                             ts_err *err) {
+    unsigned char *file = NULL;
+    TS_TRY(read_signed(path, bytes, &file, err));
+    ts_status status = db_signature_check(file, (size_t)bytes, path, signer, err);
+    if (status != TS_STATUS_OK) {
+        sqlite3_free(file);
+        return status;
+    }
+    sqlite3_int64 pages = bytes - DB_SIGNATURE_BYTES;
+    int code = sqlite3_open_v2(":memory:", out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK) {
+        sqlite3_free(file);
+    } else { /* takes the memory even where it fails */
+        code = sqlite3_deserialize(*out, "main", file, pages, pages,
+                                   SQLITE_DESERIALIZE_READONLY | SQLITE_DESERIALIZE_FREEONCLOSE);
+    }
+    return code == SQLITE_OK ? TS_STATUS_OK : db_sql_fail(*out, code, path, "open", err);
+}
+
+ts_status db_file_open_read(const char *path, sqlite3 **out, bool *is_signed, db_public_key *signer,
+                            ts_err *err) {
     struct stat info;
     if (stat(path, &info) != 0) {
         bool missing = errno == ENOENT || errno == ENOTDIR;
@@ -220,32 +279,19 @@ ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err) {
     if (info.st_size == 0 && !companion) {
         return ts_fail(err, TS_STATUS_CORRUPT, "%s: the file is empty; run tune to fill it", path);
     }
-
     TS_TRY(db_file_check_size(path, err));
 
     sqlite3 *db = NULL;
-    ts_buf uri = {0};
-    append_uri(&uri, path, !companion);
-    ts_status status = TS_STATUS_OK;
-    if (uri.failed) {
-        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: out of memory", path);
-        goto done;
+    *is_signed = db_size_is_signed(info.st_size);
+    ts_status status = *is_signed ? open_signed(path, info.st_size, &db, signer, err)
+                                  : open_unsigned(path, companion, &db, err);
+    if (status == TS_STATUS_OK) {
+        db_file_harden(db);
+        status = db_file_check(db, path, err);
     }
-    int code = sqlite3_open_v2(uri.data, &db,
-                               SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
-    if (code != SQLITE_OK) {
-        status = db_sql_fail(db, code, path, "open", err);
-        goto done;
-    }
-    sqlite3_busy_timeout(db, DB_BUSY_TIMEOUT_MS);
-    db_file_harden(db);
-    status = db_file_check(db, path, err);
-    if (status != TS_STATUS_OK) goto done;
-    *out = db;
-    db = NULL;
-
-done:
-    sqlite3_close(db);
-    ts_buf_free(&uri);
+    if (status == TS_STATUS_OK)
+        *out = db;
+    else
+        sqlite3_close(db);
     return status;
 }

@@ -5,15 +5,18 @@
 
 #include <sqlite3.h>
 
+#include "signature.h"
 #include "store.h"
 
-extern const char db_schema_sql[]; /* schema.sql (schema.c) */
+extern const char db_schema_sql[];   /* schema.sql (schema.c) */
+extern const char db_schema_1_sql[]; /* schema_1.sql: the tables that were other in version 1 */
 
 enum {
     /* Longer values are refused on both sides. Text: launch data and evidence are the long ones,
      * tens of KiB. Blob: the largest real kernels are a few MiB. */
     DB_TEXT_MAX_BYTES = 4 << 20,
     DB_BLOB_MAX_BYTES = 128 << 20,
+    DB_SIGNED_MAX_BYTES = 1 << 30, /* a signed file is held in memory while it is read */
     /* A result's transaction takes milliseconds; only a stopped process holds the lock for this
        long. */
     DB_BUSY_TIMEOUT_MS = 30000,
@@ -28,8 +31,11 @@ ts_status db_sql_int(sqlite3 *db, const char *path, const char *sql, int64_t *ou
 
 /* Opens an existing file read-only and untrusted, and checks that it is ours (db_file_check).
  * NOT_FOUND: no file. CORRUPT: empty, not SQLite, another application's, damaged. UNSUPPORTED:
- * newer schema version. *out is closed with sqlite3_close. */
-ts_status db_file_open_read(const char *path, sqlite3 **out, ts_err *err);
+ * newer schema version. A signed file is read into memory at once and checked, so what was checked
+ * is what is used: CORRUPT if it was changed; *is_signed and *signer say who signed. *out is closed
+ * with sqlite3_close. */
+ts_status db_file_open_read(const char *path, sqlite3 **out, bool *is_signed, db_public_key *signer,
+                            ts_err *err);
 
 /* CORRUPT for a file too short to be a database. SQLite takes one byte for an empty database, and a
  * writer would fill it. */
@@ -39,8 +45,12 @@ ts_status db_file_check_size(const char *path, ts_err *err);
  * bounded. */
 void db_file_harden(sqlite3 *db);
 
-/* Checks application id, schema version, and that the schema is exactly schema.sql: no views, no
- * triggers, no other tables. */
+/* Checks application id, schema version, and that the schema is exactly that of its version: no
+ * views, no triggers, no other tables. */
 ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err);
+
+/* Brings a checked file of an older schema version to the newest, in one transaction: killed in
+ * between, the file is what it was. Foreign keys must be off. Does nothing to a new file. */
+ts_status db_file_migrate(sqlite3 *db, const char *path, ts_err *err);
 
 #endif

@@ -79,6 +79,7 @@ static const db_field winner_fields[] = {
     FIELD(db_winner, oracle_hash, ":oracle_hash", "r.oracle_hash", DB_TEXT),
     FIELD(db_winner, compiler, ":compiler", "r.compiler", DB_TEXT),
     FIELD(db_winner, verdict, ":verdict", "r.verdict", DB_TEXT),
+    {":race", "r.race", DB_TEXT, offsetof(db_winner, race), 2, "{}"},
 };
 
 const db_record db_kernel_record = {
@@ -114,9 +115,15 @@ enum { HEAD_COLUMNS = 4 };
 ts_status db_record_prepare(sqlite3 *db, const char *path, const db_record *record,
                             const char *tail, sqlite3_stmt **out, ts_err *err) {
     ts_buf sql = {0};
+    int64_t version = 0;
+    TS_TRY(db_sql_int(db, path, "PRAGMA user_version", &version, err));
     ts_buf_printf(&sql, "SELECT %s", record->select);
     for (size_t i = 0; i < record->field_count; i++) {
-        ts_buf_printf(&sql, ", %s", record->fields[i].source);
+        const db_field *field = &record->fields[i];
+        if (field->since <= version)
+            ts_buf_printf(&sql, ", %s", field->source);
+        else
+            ts_buf_printf(&sql, ", '%s'", field->absent);
     }
     ts_buf_printf(&sql, " FROM %s %s", record->from, tail);
     int code = sql.failed ? SQLITE_NOMEM : sqlite3_prepare_v2(db, sql.data, -1, out, NULL);
@@ -191,51 +198,6 @@ ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *
     return TS_STATUS_OK;
 }
 
-ts_status db_kernel_load_blob(sqlite3 *db, const char *path, sqlite3_stmt *stmt, ts_arena *arena,
-                              db_kernel *kernel, ts_err *err) {
-    static const char sql[] = "SELECT b.bytes FROM kernel k JOIN blob b ON b.id = k.blob_id"
-                              " WHERE k.id = ?1 AND typeof(b.bytes) = 'blob'";
-    db_row_head head = db_record_head(stmt);
-    sqlite3_stmt *query = NULL;
-    ts_status status = TS_STATUS_OK;
-    int code = sqlite3_prepare_v2(db, sql, -1, &query, NULL);
-    if (code == SQLITE_OK) code = sqlite3_bind_int64(query, 1, head.id);
-    if (code == SQLITE_OK) code = sqlite3_step(query);
-    if (code == SQLITE_DONE) {
-        status = ts_fail(err, TS_STATUS_CORRUPT, "kernel row %lld has no blob", (long long)head.id);
-        goto done;
-    }
-    if (code != SQLITE_ROW) {
-        status = db_sql_fail(db, code, path, "read a blob", err);
-        goto done;
-    }
-    const void *stored = sqlite3_column_blob(query, 0); /* NULL if it has no bytes */
-    size_t bytes = (size_t)sqlite3_column_bytes(query, 0);
-    char hash[TS_HASH_HEX];
-    db_blob_hash(stored, bytes, hash);
-    if (bytes > DB_BLOB_MAX_BYTES || strcmp(hash, head.base_hash) != 0) {
-        status = ts_fail(err, TS_STATUS_CORRUPT,
-                         "the blob of kernel row %lld does not match its hash", (long long)head.id);
-        goto done;
-    }
-    void *blob = ts_arena_alloc(arena, bytes);
-    char *own_hash = ts_arena_strdup(arena, head.hash);
-    if (!blob || !own_hash) {
-        status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory reading a blob of %zu bytes",
-                         bytes);
-        goto done;
-    }
-    if (bytes) memcpy(blob, stored, bytes);
-    kernel->id = head.id;
-    kernel->hash = own_hash;
-    kernel->blob = blob;
-    kernel->blob_bytes = bytes;
-
-done:
-    sqlite3_finalize(query);
-    return status;
-}
-
 /* ---- binding ---- */
 
 static int bind_field(sqlite3_stmt *stmt, int index, db_type type, const void *member) {
@@ -303,8 +265,10 @@ void db_record_hash(const db_record *record, const void *row, const char *base_h
     ts_hash_init(&hash);
     ts_hash_text(&hash, record->name);
     for (size_t i = 0; i < record->field_count; i++) {
-        const void *member = (const char *)row + record->fields[i].offset;
-        switch (record->fields[i].type) {
+        const db_field *field = &record->fields[i];
+        const void *member = (const char *)row + field->offset;
+        if (field->absent && strcmp(*(const char *const *)member, field->absent) == 0) continue;
+        switch (field->type) {
         case DB_TEXT: ts_hash_text(&hash, *(const char *const *)member); break;
         case DB_INT32: hash_u64(&hash, (uint64_t) * (const int32_t *)member); break;
         case DB_INT64: hash_u64(&hash, (uint64_t) * (const int64_t *)member); break;
@@ -313,12 +277,5 @@ void db_record_hash(const db_record *record, const void *row, const char *base_h
         }
     }
     ts_hash_text(&hash, base_hash);
-    ts_hash_final(&hash, hex);
-}
-
-void db_blob_hash(const void *blob, size_t bytes, char hex[TS_HASH_HEX]) {
-    ts_hash hash;
-    ts_hash_init(&hash);
-    ts_hash_part(&hash, blob, bytes);
     ts_hash_final(&hash, hex);
 }

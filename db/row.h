@@ -14,6 +14,9 @@ typedef struct db_field {
     const char *source;    /* the expression that reads it, in the record's own FROM clause */
     db_type type;
     size_t offset; /* in the C struct */
+    int since;     /* schema version that added it; 0: always there */
+    const char *absent; /* its value in an older file; this value is not hashed, so that rows keep
+                           their hash */
 } db_field;
 
 typedef struct db_record {

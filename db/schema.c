@@ -1,15 +1,18 @@
-/* schema.sql as a C string.
+/* schema.sql, and what differed in version 1, as C strings.
  *
- * The assembler copies the file in, so that it stays an SQL file and no generator is needed. The
- * path is relative to the repository root, where make runs; the Makefile names schema.sql as a
- * dependency, which the compiler cannot see.
+ * The assembler copies the files in, so that they stay SQL files and no generator is needed. The
+ * path is relative to the repository root, where make runs; the Makefile names them as
+ * dependencies, which the compiler cannot see.
  */
 #include "file.h"
 
-__asm__(".section .rodata\n"
-        ".global db_schema_sql\n"
-        ".hidden db_schema_sql\n"
-        "db_schema_sql:\n"
-        ".incbin \"db/schema.sql\"\n"
-        ".byte 0\n"
-        ".previous\n");
+#define EMBED(name, path)                     \
+    __asm__(".section .rodata\n"              \
+            ".global " #name "\n"             \
+            ".hidden " #name "\n" #name ":\n" \
+            ".incbin \"" path "\"\n"          \
+            ".byte 0\n"                       \
+            ".previous\n")
+
+EMBED(db_schema_sql, "db/schema.sql");
+EMBED(db_schema_1_sql, "db/schema_1.sql");

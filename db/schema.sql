@@ -1,6 +1,6 @@
--- The Tunesmith database, schema version 1 (user_version), known by application_id (db/store.h).
+-- The Tunesmith database, schema version 2 (user_version), known by application_id (db/store.h).
 -- Embedded in reader and writer by db/schema.c. A file is accepted only if its own schema is this
--- one, word for word: whatever changes here needs a new DB_USER_VERSION.
+-- one, word for word: whatever changes here needs a new DB_USER_VERSION and a step in db/migrate.c.
 --
 -- Times are microseconds, sizes bytes. `hash` columns hold 64 hex digits of BLAKE2b-256 (db/row.c
 -- says over what); a row whose content no longer matches its hash is treated as absent.
@@ -39,9 +39,11 @@ CREATE TABLE problem (
 -- Compiled code. Variants that compile to the same bytes share one row. Kept apart from `kernel` so
 -- that reading all kernel rows does not read all code.
 CREATE TABLE blob (
-  id    INTEGER PRIMARY KEY,
-  hash  TEXT NOT NULL UNIQUE,  -- over bytes
-  bytes BLOB NOT NULL
+  id        INTEGER PRIMARY KEY,
+  hash      TEXT NOT NULL UNIQUE,  -- over the code, whatever it is packed with
+  codec     TEXT NOT NULL,         -- 'none', or 'zstd' in a file made to be shipped
+  raw_bytes INTEGER NOT NULL,      -- size of the code
+  bytes     BLOB NOT NULL
 ) STRICT;
 
 -- A variant compiled for one specialization and target.
@@ -105,6 +107,7 @@ CREATE TABLE winner (
   oracle_hash TEXT NOT NULL,
   compiler    TEXT NOT NULL,
   verdict     TEXT NOT NULL,
+  race        TEXT NOT NULL,  -- JSON: how it was chosen; '{}' where nobody wrote it down
   hash        TEXT NOT NULL,
   UNIQUE (problem_id, target_id, device_id)
 ) STRICT;

@@ -11,9 +11,10 @@
 #define DB_STORE_H
 
 #include "base.h"
+#include "signature.h"
 
 #define DB_APPLICATION_ID 0x5453444b /* "TSDK" */
-#define DB_USER_VERSION 1            /* schema version; a newer file is refused by name */
+#define DB_USER_VERSION 2            /* schema version; an older file is read, a newer one refused */
 #define DB_LAUNCH_FORMAT 1           /* format of the launch JSON; part of every abi */
 
 /* A variant compiled for one specialization and target. */
@@ -69,6 +70,7 @@ typedef struct db_winner {
     const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
     const char *verdict; /* "win", "tie" (default kept), "default" */
+    const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded */
 } db_winner;
 
 /* ---- reader (read.c) ---- */
@@ -88,13 +90,16 @@ typedef struct db_image {
     char *warnings
         [16]; /* rows that were skipped and why (hash, foreign abi is the runtime's to judge) */
     size_t warning_count;
+    bool is_signed; /* and unchanged since, or it would not have been loaded */
+    db_public_key signer;
 } db_image;
 
 /* Opens `path` read-only and untrusted (immutable when possible, defensive, trusted_schema off, no views
  * or triggers), checks application id, version and every row's hash, loads winners and default kernels whose
  * target is in the NULL-terminated list `targets` (NULL: all), and the winners' kernels; other kernels only
  * lost and stay in the file. Rows with a wrong hash are left out with a warning. NOT_FOUND: no file.
- * CORRUPT: not a database, or not ours. UNSUPPORTED: newer schema version. Free with db_image_free. */
+ * CORRUPT: not a database, not ours, or signed and changed since. UNSUPPORTED: newer schema version. Free
+ * with db_image_free. */
 ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err);
 void db_image_free(db_image *image);
 
@@ -103,7 +108,8 @@ void db_image_free(db_image *image);
 typedef struct db_writer db_writer;
 
 /* Opens or creates `path` for writing: WAL, busy timeout, schema checked or made. Several processes may
- * write the same file. A file that is not ours is refused unchanged, with the reader's messages. */
+ * write the same file. A file of an older schema version is brought to the newest. A file that is not ours
+ * is refused unchanged, with the reader's messages; so is a signed one (UNSUPPORTED). */
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err);
 /* Checkpoints, leaves journal mode DELETE (the last of several writers does), closes. NULL is allowed. */
 void db_writer_close(db_writer *writer);

@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "writer.h"
 
@@ -48,9 +49,11 @@ static const char *const step_sql[DB_STEP_COUNT] = {
         " VALUES (:device, (SELECT id FROM target WHERE name = :device_target),"
         " :sm_count, :memory_bytes, :driver) ON CONFLICT DO NOTHING",
     [DB_STEP_BLOB] =
-        "INSERT INTO blob (hash, bytes) VALUES (:blob_hash, :blob)"
-        " ON CONFLICT (hash) DO UPDATE SET bytes = excluded.bytes"
-        " WHERE bytes IS NOT excluded.bytes",
+        "INSERT INTO blob (hash, codec, raw_bytes, bytes)"
+        " VALUES (:blob_hash, 'none', length(:blob), :blob)"
+        " ON CONFLICT (hash) DO UPDATE SET codec = 'none', raw_bytes = excluded.raw_bytes,"
+        " bytes = excluded.bytes WHERE bytes IS NOT excluded.bytes OR codec <> 'none'"
+        " OR raw_bytes <> excluded.raw_bytes",
     [DB_STEP_KERNEL] =
         "INSERT INTO kernel (family, version, variant, spec, target_id, abi, signature, compiler,"
         " options, launch, registers, spill_bytes, shared_bytes, driver_min, is_default, blob_id,"
@@ -83,10 +86,10 @@ static const char *const step_sql[DB_STEP_COUNT] = {
     [DB_STEP_WINNER] =
         "INSERT INTO winner (problem_id, target_id, device_id, kernel_id, variant, evidence,"
         " time_us, ci_low_us, ci_high_us, default_us, gflops, gbytes, family_hash, oracle_hash,"
-        " compiler, verdict, hash)"
+        " compiler, verdict, race, hash)"
         " SELECT" PLACE_IDS ", :kernel_id, :variant, :evidence,"
         " :time_us, :ci_low_us, :ci_high_us, :default_us, :gflops, :gbytes, :family_hash,"
-        " :oracle_hash, :compiler, :verdict, :hash"
+        " :oracle_hash, :compiler, :verdict, :race, :hash"
         " WHERE NOT EXISTS (SELECT 1 FROM winner WHERE" PLACE ")",
 };
 /* clang-format on */
@@ -215,15 +218,17 @@ ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err) {
     return STORE(w, steps, &b, NULL, err);
 }
 
-ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err) {
+ts_status db_write_winner(db_writer *w, const db_winner *given, ts_err *err) {
     static const db_step steps[] = {DB_STEP_PROBLEM, DB_STEP_TARGET,      DB_STEP_DEVICE_TARGET,
                                     DB_STEP_DEVICE,  DB_STEP_DROP_WINNER, DB_STEP_WINNER};
     char base[TS_HASH_HEX], hash[TS_HASH_HEX];
-    TS_TRY(db_record_check(&db_winner_record, winner, err));
-    TS_TRY(kernel_hash(w, winner->kernel_id, base, err));
-    db_record_hash(&db_winner_record, winner, base, hash);
+    db_winner winner = *given;
+    if (!winner.race) winner.race = "{}";
+    TS_TRY(db_record_check(&db_winner_record, &winner, err));
+    TS_TRY(kernel_hash(w, winner.kernel_id, base, err));
+    db_record_hash(&db_winner_record, &winner, base, hash);
     binding b = {
-        .record = &db_winner_record, .row = winner, .hash = hash, .kernel_id = winner->kernel_id};
+        .record = &db_winner_record, .row = &winner, .hash = hash, .kernel_id = winner.kernel_id};
     return STORE(w, steps, &b, NULL, err);
 }
 
@@ -310,13 +315,19 @@ static ts_status prepare_file(db_writer *w, ts_err *err) {
         code = sqlite3_exec(w->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
     }
     if (code != SQLITE_OK) return db_sql_fail(w->db, code, w->path, "prepare it for writing", err);
-    if (!fresh) return TS_STATUS_OK;
+    if (!fresh) return db_file_migrate(w->db, w->path, err);
     TS_TRY(create_schema(w, err));
     return db_file_check(w->db, w->path, err);
 }
 
 ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
     TS_TRY(db_file_check_size(path, err));
+    struct stat info;
+    if (stat(path, &info) == 0 && db_size_is_signed(info.st_size))
+        return ts_fail(err, TS_STATUS_UNSUPPORTED,
+                       "%s: is signed, and what is stored in it would break the signature; give "
+                       "another file with --db",
+                       path);
     db_writer *w = calloc(1, sizeof *w);
     if (w) w->path = strdup(path);
     ts_status status = TS_STATUS_OK;
@@ -335,10 +346,11 @@ ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
         goto done;
     }
     sqlite3_busy_timeout(w->db, DB_BUSY_TIMEOUT_MS);
-    sqlite3_db_config(w->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
+    sqlite3_db_config(w->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, (int *)NULL); /* while migrating */
     db_file_harden(w->db);
     status = prepare_file(w, err);
     if (status != TS_STATUS_OK) goto done;
+    sqlite3_db_config(w->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
     *out = w;
     w = NULL;
 

@@ -59,6 +59,7 @@ int rt_candidate_compare(const void *a, const void *b) {
     if (order == 0) order = compare_rungs(x, y);
     if (order == 0 && x->winner && y->winner)
         order = strcmp(x->winner->problem, y->winner->problem);
+    if (order == 0) order = (x->layer > y->layer) - (x->layer < y->layer);
     return order ? order : (x->kernel->id > y->kernel->id) - (x->kernel->id < y->kernel->id);
 }
 
@@ -92,7 +93,7 @@ static ts_status load_entry(const rt_candidate *candidate, const rt_group *group
     if (strcmp(candidate->kernel->abi, group->candidates[0].kernel->abi) != 0)
         return ts_fail(err, TS_STATUS_CORRUPT,
                        "made for another args struct than the group's first kernel");
-    TS_TRY(source->load(source->context, candidate->kernel, &out->kernel, err));
+    TS_TRY(source->load(source->context, candidate, &out->kernel, err));
     return read_tuned_extents(candidate, &out->kernel->data, source->arena, &out->log2_extents,
                               err);
 }

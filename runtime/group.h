@@ -14,6 +14,7 @@
 typedef struct rt_candidate {
     const db_kernel *kernel;
     const db_winner *winner; /* NULL: the stored default of the specialization */
+    size_t layer;            /* the owner's, in order of preference */
     rt_problem spec;         /* slices of kernel->family and kernel->spec */
     enum rt_tier {
         RT_TIER_EXACT,     /* measured on a device of this name */
@@ -45,15 +46,16 @@ typedef struct rt_group_source {
     ts_device *device;
     ts_arena *arena; /* entries live here */
     void *context;
-    ts_status (*load)(void *context, const db_kernel *kernel, const ts_kernel **out, ts_err *err);
+    ts_status (*load)(void *context, const rt_candidate *candidate, const ts_kernel **out,
+                      ts_err *err);
     void (*warn)(void *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 } rt_group_source;
 
 /* Sets tier and distance of a candidate for `device`; false if the device cannot load its target.
  */
 bool rt_candidate_rank(const ts_device *device, rt_candidate *candidate);
-/* Order of the index: specialization, rung, then problem text, so that equal files give equal
- * picks. */
+/* Order of the index: specialization, rung, problem text, layer; so equal files give equal picks,
+ * and of two layers that know a problem the first is picked. */
 int rt_candidate_compare(const void *a, const void *b);
 
 /* Loads the best rung that has a kernel which loads; every step down is reported once. */

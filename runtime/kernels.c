@@ -14,13 +14,20 @@
 #include "database_file.h"
 #include "group.h"
 
-enum { MAX_WARNINGS = 256, OPEN_ATTEMPTS = 3 };
+enum { MAX_WARNINGS = 256 };
+
+/* One database file. */
+typedef struct rt_layer {
+    rt_place place;
+    db_image image;
+    ts_kernel **loaded; /* one a kernel of the image; NULL until a find wants it */
+} rt_layer;
 
 struct ts_kernels {
     ts_device *device;
-    char path[RT_PATH_BYTES];
-    db_image image;
-    ts_kernel **loaded;       /* one a kernel of the image; NULL until a find wants it */
+    rt_layer layers[RT_LAYERS]; /* the user's before the system's */
+    size_t layer_count;
+    const char *path;         /* of the first layer */
     rt_candidate *candidates; /* sorted; groups point into it */
     rt_group *groups;         /* sorted by specialization */
     size_t group_count;
@@ -58,22 +65,27 @@ const char *ts_kernels_warning(const ts_kernels *kernels, size_t i) {
 
 /* ---- opening ---- */
 
-/* Native code is read only from a file that nobody else can write; a GPU kernel cannot harm the
- * host. */
-static ts_status load_image(ts_kernels *kernels, ts_err *err) {
+/* A system file that cannot be used is no reason to refuse the user's own. */
+static ts_status load_layers(ts_kernels *kernels, const char *path, ts_err *err) {
     const ts_device *device = kernels->device;
-    if (!device->info.is_cpu)
-        return db_image_load(kernels->path, device->targets, &kernels->image, err);
-    ts_status status = TS_STATUS_OK;
-    for (int i = 0; i < OPEN_ATTEMPTS; i++) {
-        struct stat seen;
-        TS_TRY(rt_database_trusted(kernels->path, &seen, err));
-        TS_TRY(db_image_load(kernels->path, device->targets, &kernels->image, err));
-        status = rt_database_unchanged(kernels->path, &seen, err);
-        if (status == TS_STATUS_OK) break;
-        db_image_free(&kernels->image); /* a tuner may be writing */
+    rt_place places[RT_LAYERS];
+    size_t count = 0;
+    TS_TRY(rt_database_find(path, places, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        rt_layer *layer = &kernels->layers[kernels->layer_count];
+        ts_err why = {0};
+        layer->place = places[i];
+        ts_status status = rt_database_load(&places[i], device->info.is_cpu, device->targets,
+                                            &layer->image, &why);
+        if (status == TS_STATUS_OK)
+            kernels->layer_count++;
+        else if (i == 0)
+            return ts_fail(err, status, "%s", why.message);
+        else
+            warn(kernels, "left out: %s", why.message);
     }
-    return status;
+    kernels->path = kernels->layers[0].place.path;
+    return TS_STATUS_OK;
 }
 
 /* The family's row of the table of this library, NULL for a family of somebody else. */
@@ -88,49 +100,61 @@ static bool known_abi(const db_kernel *kernel) {
     return !row || strcmp(row->hash, kernel->abi) == 0;
 }
 
-static void report_foreign_abis(ts_kernels *kernels) {
+static void report_foreign_abis(ts_kernels *kernels, const rt_layer *layer) {
     for (const rt_abi *row = rt_abi_table; row->family; row++) {
         size_t count = 0;
-        for (size_t i = 0; i < kernels->image.kernel_count; i++) {
-            const db_kernel *kernel = &kernels->image.kernels[i];
+        for (size_t i = 0; i < layer->image.kernel_count; i++) {
+            const db_kernel *kernel = &layer->image.kernels[i];
             count += strcmp(kernel->family, row->family) == 0 &&
                      strcmp(kernel->abi, row->hash) != 0;
         }
         if (count)
             warn(kernels,
                  "%s: %zu kernels of %s skipped: made for other arguments than ours; tune again",
-                 kernels->path, count, row->family);
+                 layer->place.path, count, row->family);
     }
 }
 
 /* Adds a candidate if this library and device can use it. A specialization text that cannot be
  * parsed passed its hash, so its writer was at fault: said, and skipped. */
-static void add_candidate(ts_kernels *kernels, const db_kernel *kernel, const db_winner *winner,
-                          size_t *count) {
+static void add_candidate(ts_kernels *kernels, size_t layer, const db_kernel *kernel,
+                          const db_winner *winner, size_t *count) {
     rt_candidate *candidate = &kernels->candidates[*count];
-    *candidate = (rt_candidate){.kernel = kernel, .winner = winner};
+    *candidate = (rt_candidate){.kernel = kernel, .winner = winner, .layer = layer};
     ts_err why;
     if (!known_abi(kernel)) return;
     if (rt_spec_parse(kernel->family, kernel->spec, &candidate->spec, &why) != TS_STATUS_OK) {
-        warn(kernels, "%s: %s skipped: %s", kernels->path, kernel->variant, why.message);
+        warn(kernels, "%s: %s skipped: %s", kernels->layers[layer].place.path, kernel->variant,
+             why.message);
         return;
     }
     if (rt_candidate_rank(kernels->device, candidate)) (*count)++;
 }
 
+static void add_layer(ts_kernels *kernels, size_t layer, size_t *count) {
+    const db_image *image = &kernels->layers[layer].image;
+    for (size_t i = 0; i < image->winner_count; i++)
+        add_candidate(kernels, layer, image->winners[i].kernel, &image->winners[i].winner, count);
+    for (size_t i = 0; i < image->kernel_count; i++)
+        if (image->kernels[i].is_default)
+            add_candidate(kernels, layer, &image->kernels[i], NULL, count);
+}
+
 static ts_status build_groups(ts_kernels *kernels, ts_err *err) {
-    const db_image *image = &kernels->image;
-    size_t most = image->winner_count + image->kernel_count, count = 0;
+    size_t most = 0, count = 0;
+    bool have_memory = true;
+    for (size_t i = 0; i < kernels->layer_count; i++) {
+        rt_layer *layer = &kernels->layers[i];
+        most += layer->image.winner_count + layer->image.kernel_count;
+        layer->loaded = calloc(layer->image.kernel_count + 1, sizeof *layer->loaded);
+        have_memory = have_memory && layer->loaded;
+    }
     kernels->candidates = calloc(most + 1, sizeof *kernels->candidates);
     kernels->groups = calloc(most + 1, sizeof *kernels->groups);
-    kernels->loaded = calloc(image->kernel_count + 1, sizeof *kernels->loaded);
-    if (!kernels->candidates || !kernels->groups || !kernels->loaded)
+    if (!kernels->candidates || !kernels->groups || !have_memory)
         return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for the index of %s",
                        kernels->path);
-    for (size_t i = 0; i < image->winner_count; i++)
-        add_candidate(kernels, image->winners[i].kernel, &image->winners[i].winner, &count);
-    for (size_t i = 0; i < image->kernel_count; i++)
-        if (image->kernels[i].is_default) add_candidate(kernels, &image->kernels[i], NULL, &count);
+    for (size_t i = 0; i < kernels->layer_count; i++) add_layer(kernels, i, &count);
     qsort(kernels->candidates, count, sizeof *kernels->candidates, rt_candidate_compare);
     for (size_t i = 0; i < count; i++) {
         rt_candidate *candidate = &kernels->candidates[i];
@@ -146,28 +170,34 @@ ts_status ts_kernels_open(ts_device *device, const char *path, ts_kernels **out,
     if (!kernels) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "no memory for a kernel index");
     kernels->device = device;
     pthread_mutex_init(&kernels->lock, NULL);
-    ts_status status = rt_database_find(path, kernels->path, err);
-    if (status == TS_STATUS_OK) status = load_image(kernels, err);
+    ts_status status = load_layers(kernels, path, err);
     if (status == TS_STATUS_OK) status = build_groups(kernels, err);
     if (status != TS_STATUS_OK) {
         ts_kernels_close(kernels);
         return status;
     }
-    for (size_t i = 0; i < kernels->image.warning_count; i++)
-        warn(kernels, "%s", kernels->image.warnings[i]);
-    report_foreign_abis(kernels);
+    for (size_t i = 0; i < kernels->layer_count; i++) {
+        const rt_layer *layer = &kernels->layers[i];
+        for (size_t k = 0; k < layer->image.warning_count; k++)
+            warn(kernels, "%s", layer->image.warnings[k]);
+        report_foreign_abis(kernels, layer);
+    }
     *out = kernels;
     return TS_STATUS_OK;
 }
 
+static void close_layer(rt_layer *layer) {
+    for (size_t i = 0; layer->loaded && i < layer->image.kernel_count; i++)
+        rt_kernel_destroy(layer->loaded[i]);
+    free(layer->loaded);
+    db_image_free(&layer->image);
+}
+
 void ts_kernels_close(ts_kernels *kernels) {
     if (!kernels) return;
-    for (size_t i = 0; kernels->loaded && i < kernels->image.kernel_count; i++)
-        rt_kernel_destroy(kernels->loaded[i]);
-    free(kernels->loaded);
+    for (size_t i = 0; i < RT_LAYERS; i++) close_layer(&kernels->layers[i]);
     free(kernels->candidates);
     free(kernels->groups);
-    db_image_free(&kernels->image);
     ts_arena_free(&kernels->arena);
     pthread_mutex_destroy(&kernels->lock);
     free(kernels);
@@ -176,11 +206,13 @@ void ts_kernels_close(ts_kernels *kernels) {
 /* ---- loading ---- */
 
 /* Loads a kernel of the image once; several winners may share it. The lock is held. */
-static ts_status load_kernel(void *context, const db_kernel *kernel, const ts_kernel **out,
+static ts_status load_kernel(void *context, const rt_candidate *candidate, const ts_kernel **out,
                              ts_err *err) {
     ts_kernels *kernels = context;
     ts_device *device = kernels->device;
-    ts_kernel **slot = &kernels->loaded[kernel - kernels->image.kernels];
+    const db_kernel *kernel = candidate->kernel;
+    rt_layer *layer = &kernels->layers[candidate->layer];
+    ts_kernel **slot = &layer->loaded[kernel - layer->image.kernels];
     if (kernel->driver_min > device->info.driver_version)
         return ts_fail(
             err, TS_STATUS_UNSUPPORTED,

@@ -13,15 +13,18 @@ enum { TUNER_EXIT_OK = 0, TUNER_EXIT_FAILED = 1, TUNER_EXIT_USAGE = 2, TUNER_EXI
 extern volatile sig_atomic_t tuner_interrupted;
 
 /* *exit_code is set where the status is TS_STATUS_OK; otherwise main maps the status. */
-ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err);    /* tune.c */
-ts_status tuner_command_check(int argc, char **argv, int *exit_code, ts_err *err);   /* check.c */
-ts_status tuner_command_regret(int argc, char **argv, int *exit_code, ts_err *err);  /* regret.c */
-ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *err);  /* verify.c */
+ts_status tuner_command_tune(int argc, char **argv, int *exit_code, ts_err *err);   /* tune.c */
+ts_status tuner_command_check(int argc, char **argv, int *exit_code, ts_err *err);  /* check.c */
+ts_status tuner_command_regret(int argc, char **argv, int *exit_code, ts_err *err); /* regret.c */
+ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *err); /* verify.c */
 ts_status tuner_command_simulate(int argc, char **argv, int *exit_code,
                                  ts_err *err); /* search/simulate.c */
-ts_status tuner_command_report(int argc, char **argv, int *exit_code, ts_err *err); /* report/ */
+ts_status tuner_command_report(int argc, char **argv, int *exit_code, ts_err *err);  /* report/ */
 ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err);      /* query.c */
 ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *err); /* query.c */
 ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err);  /* query.c */
+ts_status tuner_command_keygen(int argc, char **argv, int *exit_code,
+                               ts_err *err);                                      /* ship/sign.c */
+ts_status tuner_command_sign(int argc, char **argv, int *exit_code, ts_err *err); /* ship/sign.c */
 
 #endif

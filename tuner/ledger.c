@@ -197,6 +197,7 @@ ts_status tuner_ledger_choose(tuner_ledger *ledger, const tuner_choice *choice, 
                         .family_hash = gen_family_hash(family),
                         .oracle_hash = gen_family_oracle_hash(family),
                         .compiler = choice->compiler->name,
-                        .verdict = choice->verdict};
+                        .verdict = choice->verdict,
+                        .race = choice->race};
     return db_write_winner(ledger->db, &winner, err);
 }

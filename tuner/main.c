@@ -69,6 +69,7 @@ static const char regret_help[] =
 static const char verify_help[] =
     "tune verify [options]   are a database's winners right and fast on this machine?\n"
     "\n"
+    "  --key FILE            with --db alone: is it signed by this public key, and unchanged?\n"
     "  --db FILE             the database; no compiler is needed, its kernels are run\n"
     "  --against FILE        another database: what would its winners save here?\n"
     "  --sample N            N problems, by --seed (default: all of the device's target)\n"
@@ -98,7 +99,16 @@ static const char report_help[] =
     "tune report [--db FILE] [--out FILE.html] [PROBLEM...]\n"
     "                                      the page of --report, from a database (report.html)\n";
 static const char export_help[] =
-    "tune export [--db FILE] [--out PATH]  the winners as text, one file a device\n";
+    "tune export [--db FILE] [--out PATH]  the winners as text, or a file to ship\n"
+    "\n"
+    "  --db FILE             what to export\n"
+    "  --out PATH            a file, or a folder that gets one a device (default db/winners)\n"
+    "  --ship                PATH becomes a database of the winners and defaults only, packed and\n"
+    "                        read-only; sign it with `tune sign`\n";
+static const char keygen_help[] =
+    "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
+static const char sign_help[] =
+    "tune sign --key FILE [--db FILE]      signs a database with a secret key\n";
 
 static const struct command {
     const char *name;
@@ -114,6 +124,8 @@ static const struct command {
     {"explain", tuner_command_explain, explain_help},
     {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
+    {"keygen", tuner_command_keygen, keygen_help},
+    {"sign", tuner_command_sign, sign_help},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../db/ship.h"
 #include "../db/store.h"
 #include "../db/winners.h"
 #include "../gen/gen.h"
@@ -16,16 +17,17 @@
 
 typedef struct query_options {
     const char *db, *out;
-    bool json;
+    bool json, ship;
     char **rest;
     int rest_count;
 } query_options;
 
-/* --db FILE, --json, --out PATH, then words. */
+/* --db FILE, --json, --out PATH, --ship, then words. */
 static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
     static const struct option longs[] = {{"db", required_argument, NULL, 'd'},
                                           {"json", no_argument, NULL, 'j'},
                                           {"out", required_argument, NULL, 'o'},
+                                          {"ship", no_argument, NULL, 's'},
                                           {NULL, 0, NULL, 0}};
     query_options o = {0};
     opterr = 0;
@@ -37,6 +39,8 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
             o.json = true;
         else if (id == 'o')
             o.out = optarg;
+        else if (id == 's')
+            o.ship = true;
         else
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s",
                            argv[optind - 1]);
@@ -200,6 +204,15 @@ ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *e
 
 /* ---- export ---- */
 
+static ts_status ship(const char *path, const char *out, ts_err *err) {
+    db_ship_report report;
+    if (!out) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune export --ship needs --out");
+    TS_TRY(db_ship(path, out, &report, err));
+    printf("%s: %zu winners, %zu kernels, %lld bytes\n", out, report.winners, report.kernels,
+           (long long)report.bytes);
+    return TS_STATUS_OK;
+}
+
 ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err) {
     query_options o;
     ts_buf path = {0};
@@ -207,7 +220,9 @@ ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *er
     if (o.rest_count > 0)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", o.rest[0]);
     ts_status status = existing_database(&o, &path, err);
-    if (status == TS_STATUS_OK)
+    if (status == TS_STATUS_OK && o.ship)
+        status = ship(path.data, o.out, err);
+    else if (status == TS_STATUS_OK)
         status = db_export_winners(path.data, o.out ? o.out : "db/winners", err);
     ts_buf_free(&path);
     *exit_code = TUNER_EXIT_OK;

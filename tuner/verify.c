@@ -15,6 +15,7 @@
 #include "numeric.h"
 #include "progress.h"
 #include "race.h"
+#include "ship/sign.h"
 #include "session.h"
 
 /* A difference below this does not survive a second measurement (race.c has the same margin). */
@@ -312,6 +313,8 @@ static ts_status open_audit(audit *a, ts_err *err) {
 ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *err) {
     tuner_options options;
     static audit a;
+    if (tuner_wants_signature(argc, argv))
+        return tuner_verify_signature(argc, argv, exit_code, err);
     memset(&a, 0, sizeof a);
     TS_TRY(tuner_options_parse(argc, argv, "verify", &options, err));
     a.options = &options;

@@ -88,7 +88,7 @@ static void other_schema_version(void **state) {
     const char *path = in_scratch("t.db");
     write_sample(path, 1);
     run_sql(path, "PRAGMA user_version = 7");
-    check_refused_by_both(path, TS_STATUS_UNSUPPORTED, "version 7 is newer than version 1");
+    check_refused_by_both(path, TS_STATUS_UNSUPPORTED, "version 7 is newer than version 2");
     run_sql(path, "PRAGMA user_version = 0");
     check_refused_by_both(path, TS_STATUS_CORRUPT, "version 0");
 }

@@ -120,6 +120,7 @@ UNUSED static db_winner sample_winner(int i, int64_t kernel_id) {
         .oracle_hash = "oracle-hash",
         .compiler = "nvrtc 13.0",
         .verdict = "win",
+        .race = "{\"rounds\":12}",
     };
 }
 
@@ -211,9 +212,11 @@ UNUSED static bool same_kernel(const db_kernel *a, const db_kernel *b) {
 
 UNUSED static bool same_winner(const db_winner *a, const db_winner *b) {
     const char *const left[] = {a->problem,     a->target,      a->variant,  a->evidence,
-                                a->family_hash, a->oracle_hash, a->compiler, a->verdict};
+                                a->family_hash, a->oracle_hash, a->compiler, a->verdict,
+                                a->race};
     const char *const right[] = {b->problem,     b->target,      b->variant,  b->evidence,
-                                 b->family_hash, b->oracle_hash, b->compiler, b->verdict};
+                                 b->family_hash, b->oracle_hash, b->compiler, b->verdict,
+                                 b->race};
     for (size_t i = 0; i < sizeof left / sizeof left[0]; i++) {
         if (strcmp(left[i], right[i]) != 0) return false;
     }

@@ -41,6 +41,7 @@ static void export_is_exactly_this(void **state) {
         "\"time_us\": 12.345, \"ci_low_us\": 12.25, \"ci_high_us\": 12.5, \"default_us\": 20.0, "
         "\"gflops\": 0.006, \"gbytes\": 0.0125, \"family_hash\": \"family-hash\", "
         "\"oracle_hash\": \"oracle-hash\", \"compiler\": \"nvrtc 13.0\", \"verdict\": \"win\", "
+        "\"race\": \"{\\\"rounds\\\":12}\", "
         "\"spec\": \"dtype=bf16\", \"abi\": \"abi-hash\", \"signature\": \"signature-hash\"}\n"
         "]\n}\n");
     ts_buf_free(&text);
