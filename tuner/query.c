@@ -1,6 +1,7 @@
 /* `tune ls`, `tune explain`, `tune export`: what a database holds. They read, and open no device.
  */
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,40 @@ static void print_result(void *context, const db_result *result) {
     printf("%s%s%s\n", result->variant, result->reason[0] ? "  " : "", result->reason);
 }
 
+/* A file may say anything: what is missing is a question mark. */
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "?";
+}
+
+/* What the final race was run under, and who ran: all that is needed to judge the winner. */
+static void print_race(const char *text) {
+    json_t *race = json_loads(text ? text : "{}", 0, NULL), *finalist;
+    size_t i;
+    if (!json_object_get(race, "finalists")) {
+        json_decref(race);
+        return;
+    }
+    double drift = json_number_value(json_object_get(race, "drift"));
+    double mhz = json_number_value(json_object_get(race, "clock_mhz"));
+    printf(
+        "  final race: %lld rounds, inputs %s in the cache, warmed %.0f ms to a drift of %.2f %%",
+        (long long)json_integer_value(json_object_get(race, "rounds")), text_of(race, "cache"),
+        1e3 * json_number_value(json_object_get(race, "warm_s")), 100 * drift);
+    if (mhz > 0) printf(", at %.0f MHz", mhz);
+    printf(", %lld rounds dropped%s\n",
+           (long long)json_integer_value(json_object_get(race, "dropped")),
+           json_is_true(json_object_get(race, "disturbed")) ? ", disturbed throughout" : "");
+    json_array_foreach(json_object_get(race, "finalists"), i, finalist)
+        printf("    %10.2f us  95 %% %.2f to %.2f, %2zu rounds  %s%s\n",
+               json_number_value(json_object_get(finalist, "median_us")),
+               json_number_value(json_object_get(finalist, "ci_low_us")),
+               json_number_value(json_object_get(finalist, "ci_high_us")),
+               json_array_size(json_object_get(finalist, "samples_us")),
+               text_of(finalist, "variant"), i ? "" : "  (default)");
+    json_decref(race);
+}
+
 static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) {
     printf("%s\n  target %s, device %s\n", w->problem, w->target,
            *w->device.name ? w->device.name : "any");
@@ -142,7 +177,9 @@ static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) 
     else if (w->time_us > 0)
         printf(", %.2f us, not raced yet", w->time_us);
     if (w->default_us > 0) printf(", default %.2f us", w->default_us);
-    printf(")\n  compiled by %s\n  results:\n", w->compiler);
+    printf(")\n  compiled by %s\n", w->compiler);
+    print_race(w->race);
+    puts("  results:");
     return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
 }
 

@@ -36,6 +36,11 @@ static void take_result(void *context, const db_result *result) {
 
 /* The winner's interval is what the row itself has of the race. */
 static json_t *finalists(const db_winner *w) {
+    json_t *race = json_loads(w->race ? w->race : "{}", 0, NULL);
+    json_t *raced = json_incref(json_object_get(race, "finalists"));
+    json_decref(race);
+    if (json_array_size(raced) > 0) return raced;
+    json_decref(raced);
     return json_pack("[{ss so so so}]", "variant", w->variant, "median_us",
                      tuner_json_number(w->time_us), "ci_low_us", tuner_json_number(w->ci_low_us),
                      "ci_high_us", tuner_json_number(w->ci_high_us));
