@@ -129,6 +129,17 @@ $(B)/tests/%: tests/%.c $(OBJ_ALL)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_TS) $(CFLAGS_TS) -DTS_TEMPLATES_DIR='"$(CURDIR)/templates"' -MMD -MP $< $(OBJ_ALL) -o $@ $(LIBS_TEST) $(LIBS_GEN) $(LIBS_RUNTIME)
 
+# What a start and a lookup cost (make bench-lookup, bench-start); the first counts allocations and locks.
+$(B)/tests/bench/lookup: LIBS_TEST := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pthread_mutex_lock
+COST_PROGRAMS := $(B)/tests/bench/lookup $(B)/tests/bench/start
+## make bench-lookup DB=FILE   opening a database and finding kernels in it; also counts allocations and locks
+bench-lookup: $(B)/tests/bench/lookup
+	@$< --check $(BENCH_DEVICE:%=--device %) $(or $(DB),$(B)/tunesmith.db)
+.PHONY: bench-lookup bench-start
+## make bench-start DB=FILE    process start to first kernel done, beside opening the device alone (BENCH_DEVICE=cpu|cuda)
+bench-start: $(B)/tests/bench/start
+	@$< --device $(or $(BENCH_DEVICE),cuda) $(or $(DB),$(B)/tunesmith.db)
+
 # It makes its videos itself.
 $(B)/tests/vision/video_test: LIBS_TEST += $(if $(LIBAV),-lavformat -lavcodec -lavutil)
 $(B)/tests/vision/video_test: CPPFLAGS_TS += $(if $(LIBAV),-DTS_LIBAV)

@@ -13,6 +13,7 @@
 
 #include "database_file.h"
 #include "group.h"
+#include "lookup_memo.h"
 
 enum { MAX_WARNINGS = 256 };
 
@@ -31,8 +32,9 @@ struct ts_kernels {
     rt_candidate *candidates; /* sorted; groups point into it */
     rt_group *groups;         /* sorted by specialization */
     size_t group_count;
+    rt_memo memo; /* of problem texts */
 
-    pthread_mutex_t lock; /* loading, the arena, appending warnings */
+    pthread_mutex_t lock; /* loading, the arena, appending warnings, adding to the memo */
     ts_arena arena;
     const char *warnings[MAX_WARNINGS];
     atomic_size_t warning_count;
@@ -318,8 +320,8 @@ static ts_status read_extents(const rt_problem *problem, const rt_problem *spec,
     return TS_STATUS_OK;
 }
 
-ts_status ts_kernel_find(ts_kernels *kernels, const char *problem, const ts_kernel **out,
-                         ts_err *err) {
+static ts_status find_by_parsing(ts_kernels *kernels, const char *problem, const ts_kernel **out,
+                                 ts_err *err) {
     rt_problem wanted;
     const rt_group *same_family = NULL;
     int64_t extents[RT_MAX_EXTENTS];
@@ -332,5 +334,18 @@ ts_status ts_kernel_find(ts_kernels *kernels, const char *problem, const ts_kern
     TS_TRY(read_extents(&wanted, &group->candidates[0].spec, &group->entries[0].kernel->data,
                         extents, err));
     *out = rt_group_nearest(group, extents);
+    return TS_STATUS_OK;
+}
+
+ts_status ts_kernel_find(ts_kernels *kernels, const char *problem, const ts_kernel **out,
+                         ts_err *err) {
+    const ts_kernel *known = rt_memo_find(&kernels->memo, problem);
+    if (known) return *out = known, TS_STATUS_OK;
+    TS_TRY(find_by_parsing(kernels, problem, out, err));
+    if (rt_memo_has_room(&kernels->memo)) {
+        pthread_mutex_lock(&kernels->lock);
+        rt_memo_add(&kernels->memo, &kernels->arena, problem, *out);
+        pthread_mutex_unlock(&kernels->lock);
+    }
     return TS_STATUS_OK;
 }
