@@ -27,10 +27,12 @@ typedef struct stored_blob {
 
 /* False: not a blob that we write, or larger than any of ours. */
 static bool read_stored(sqlite3_stmt *stmt, stored_blob *out) {
-    const char *codec = (const char *)sqlite3_column_text(stmt, 1);
-    out->bytes = sqlite3_column_blob(stmt, 0);
-    out->stored_bytes = (size_t)sqlite3_column_bytes(stmt, 0);
-    out->raw_bytes = sqlite3_column_int64(stmt, 2);
+    const int bytes = DB_HEAD_COLUMNS + (int)db_kernel_record.field_count;
+    const char *codec = (const char *)sqlite3_column_text(stmt, bytes + 1);
+    if (sqlite3_column_type(stmt, bytes) != SQLITE_BLOB) return false;
+    out->bytes = sqlite3_column_blob(stmt, bytes);
+    out->stored_bytes = (size_t)sqlite3_column_bytes(stmt, bytes);
+    out->raw_bytes = sqlite3_column_int64(stmt, bytes + 2);
     out->packed = codec && strcmp(codec, "zstd") == 0;
     if (!codec || (!out->packed && strcmp(codec, "none") != 0)) return false;
     if (out->raw_bytes < 0 || out->raw_bytes > DB_BLOB_MAX_BYTES) return false;
@@ -48,13 +50,12 @@ static bool unpack(const stored_blob *stored, void *out) {
     return true;
 }
 
-/* Takes the code out of the row that `query` stands on. */
-static ts_status take(sqlite3_stmt *query, const db_row_head *head, ts_arena *arena,
-                      db_kernel *kernel, ts_err *err) {
+ts_status db_kernel_load_blob(sqlite3_stmt *stmt, ts_arena *arena, db_kernel *kernel, ts_err *err) {
+    db_row_head head = db_record_head(stmt);
     stored_blob stored;
     char hash[TS_HASH_HEX] = "";
     void *code = NULL;
-    bool good = read_stored(query, &stored);
+    bool good = read_stored(stmt, &stored);
     if (good) {
         code = ts_arena_alloc(arena, (size_t)stored.raw_bytes);
         if (!code)
@@ -64,39 +65,14 @@ static ts_status take(sqlite3_stmt *query, const db_row_head *head, ts_arena *ar
         good = unpack(&stored, code);
     }
     if (good) db_blob_hash(code, (size_t)stored.raw_bytes, hash);
-    if (strcmp(hash, head->base_hash) != 0)
+    if (strcmp(hash, head.base_hash) != 0 || !good)
         return ts_fail(err, TS_STATUS_CORRUPT,
-                       "the blob of kernel row %lld does not match its hash", (long long)head->id);
-    char *own_hash = ts_arena_strdup(arena, head->hash);
+                       "the blob of kernel row %lld does not match its hash", (long long)head.id);
+    char *own_hash = ts_arena_strdup(arena, head.hash);
     if (!own_hash) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory reading a blob");
-    kernel->id = head->id;
+    kernel->id = head.id;
     kernel->hash = own_hash;
     kernel->blob = code;
     kernel->blob_bytes = (size_t)stored.raw_bytes;
     return TS_STATUS_OK;
-}
-
-ts_status db_kernel_load_blob(sqlite3 *db, const char *path, sqlite3_stmt *stmt, ts_arena *arena,
-                              db_kernel *kernel, ts_err *err) {
-#define OF_KERNEL                                    \
-    " FROM kernel k JOIN blob b ON b.id = k.blob_id" \
-    " WHERE k.id = ?1 AND typeof(b.bytes) = 'blob'"
-    static const char sql[] = "SELECT b.bytes, b.codec, b.raw_bytes" OF_KERNEL;
-    static const char sql_1[] = "SELECT b.bytes, 'none', length(b.bytes)" OF_KERNEL;
-    db_row_head head = db_record_head(stmt);
-    sqlite3_stmt *query = NULL;
-    ts_status status = TS_STATUS_OK;
-    int64_t version = 0;
-    TS_TRY(db_sql_int(db, path, "PRAGMA user_version", &version, err));
-    int code = sqlite3_prepare_v2(db, version == 1 ? sql_1 : sql, -1, &query, NULL);
-    if (code == SQLITE_OK) code = sqlite3_bind_int64(query, 1, head.id);
-    if (code == SQLITE_OK) code = sqlite3_step(query);
-    if (code == SQLITE_DONE)
-        status = ts_fail(err, TS_STATUS_CORRUPT, "kernel row %lld has no blob", (long long)head.id);
-    else if (code != SQLITE_ROW)
-        status = db_sql_fail(db, code, path, "read a blob", err);
-    else
-        status = take(query, &head, arena, kernel, err);
-    sqlite3_finalize(query);
-    return status;
 }

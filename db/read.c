@@ -124,7 +124,7 @@ static ts_status take_kernel(loader *l, sqlite3_stmt *stmt, ts_err *err) {
     bool wanted = (kernel.is_default && target_wanted(l, kernel.target)) ||
                   is_winners_kernel(l, db_record_head(stmt).id);
     if (!wanted) return TS_STATUS_OK;
-    TS_TRY(db_kernel_load_blob(l->db, l->path, stmt, &l->image.arena, &kernel, err));
+    TS_TRY(db_kernel_load_blob(stmt, &l->image.arena, &kernel, err));
     ts_buf_append(&l->kernels, &kernel, sizeof kernel);
     return TS_STATUS_OK;
 }

@@ -88,6 +88,8 @@ const db_record db_kernel_record = {
     "kernel k LEFT JOIN target t ON t.id = k.target_id LEFT JOIN blob b ON b.id = k.blob_id",
     kernel_fields,
     COUNT(kernel_fields),
+    ", b.bytes, b.codec, b.raw_bytes",
+    ", b.bytes, 'none', length(b.bytes)",
 };
 
 const db_record db_result_record = {
@@ -108,8 +110,6 @@ const db_record db_winner_record = {
 
 /* clang-format on */
 
-enum { HEAD_COLUMNS = 4 };
-
 /* ---- reading ---- */
 
 ts_status db_record_prepare(sqlite3 *db, const char *path, const db_record *record,
@@ -125,6 +125,7 @@ ts_status db_record_prepare(sqlite3 *db, const char *path, const db_record *reco
         else
             ts_buf_printf(&sql, ", '%s'", field->absent);
     }
+    if (record->more) ts_buf_printf(&sql, "%s", version == 1 ? record->more_1 : record->more);
     ts_buf_printf(&sql, " FROM %s %s", record->from, tail);
     int code = sql.failed ? SQLITE_NOMEM : sqlite3_prepare_v2(db, sql.data, -1, out, NULL);
     ts_buf_free(&sql);
@@ -180,7 +181,7 @@ ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *
     for (size_t i = 0; i < record->field_count; i++) {
         const db_field *field = &record->fields[i];
         void *member = (char *)row + field->offset;
-        if (!read_field(stmt, HEAD_COLUMNS + (int)i, field->type, arena, member)) {
+        if (!read_field(stmt, DB_HEAD_COLUMNS + (int)i, field->type, arena, member)) {
             return ts_fail(err, TS_STATUS_CORRUPT, "%s row %lld has a bad value of %s",
                            record->name, (long long)head.id, field->parameter + 1);
         }

@@ -26,11 +26,17 @@ typedef struct db_record {
         *from; /* FROM clause; outer joins, so that a row with a broken reference is still seen */
     const db_field *fields;
     size_t field_count;
+    /* Columns behind the fields, NULL for none: now, and what stands for them in version 1. They are
+     * read only by who asks for them. */
+    const char *more, *more_1;
 } db_record;
 
 extern const db_record db_kernel_record; /* of db_kernel; blob and hash are not fields */
 extern const db_record db_result_record; /* of db_result */
 extern const db_record db_winner_record; /* of db_winner */
+
+/* Columns of a statement before the fields. */
+enum { DB_HEAD_COLUMNS = 4 };
 
 /* What a row has beside its record's fields. */
 typedef struct db_row_head {
@@ -55,8 +61,7 @@ ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *
 /* Loads the blob of the kernel row that `stmt` stands on into `arena` and checks it against the
  * hash that the row's own hash covers; sets blob, blob_bytes, id and hash of *kernel. CORRUPT:
  * missing or altered. */
-ts_status db_kernel_load_blob(sqlite3 *db, const char *path, sqlite3_stmt *stmt, ts_arena *arena,
-                              db_kernel *kernel, ts_err *err);
+ts_status db_kernel_load_blob(sqlite3_stmt *stmt, ts_arena *arena, db_kernel *kernel, ts_err *err);
 
 /* Binds every field that `stmt` has a parameter for; text is borrowed until the statement has run.
  * Returns an SQLite code. NaN and NULL text are stored as NULL and ''. */
