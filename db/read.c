@@ -19,6 +19,7 @@ typedef struct loader {
     sqlite3 *db;
     const char *path;
     const char *const *targets; /* NULL: all */
+    bool unpack;                /* the code, now */
     db_image image;             /* handed over at the end */
     size_t problems;            /* warnings wanted, stored or not */
     ts_buf winners, kernels; /* arrays of db_winner_row, db_kernel while their number is unknown */
@@ -124,7 +125,8 @@ static ts_status take_kernel(loader *l, sqlite3_stmt *stmt, ts_err *err) {
     bool wanted = (kernel.is_default && target_wanted(l, kernel.target)) ||
                   is_winners_kernel(l, db_record_head(stmt).id);
     if (!wanted) return TS_STATUS_OK;
-    TS_TRY(db_kernel_load_blob(stmt, &l->image.arena, &kernel, err));
+    TS_TRY(db_kernel_load_stored(stmt, &l->image.arena, &kernel, err));
+    if (l->unpack) TS_TRY(db_kernel_unpack(&kernel, &l->image.arena, err));
     ts_buf_append(&l->kernels, &kernel, sizeof kernel);
     return TS_STATUS_OK;
 }
@@ -189,8 +191,9 @@ static ts_status finish(loader *l, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err) {
-    loader l = {.path = path, .targets = targets};
+static ts_status load(const char *path, const char *const *targets, bool unpack, db_image *out,
+                      ts_err *err) {
+    loader l = {.path = path, .targets = targets, .unpack = unpack};
     ts_status status = db_file_open_read(path, &l.db, &l.image.is_signed, &l.image.signer, err);
     if (status != TS_STATUS_OK) goto done;
     /* One transaction: winners and kernels of the same moment, though a tuner may be writing. */
@@ -221,6 +224,14 @@ done:
     ts_buf_free(&l.kernels);
     sqlite3_close(l.db);
     return status;
+}
+
+ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err) {
+    return load(path, targets, true, out, err);
+}
+
+ts_status db_image_open(const char *path, const char *const *targets, db_image *out, ts_err *err) {
+    return load(path, targets, false, out, err);
 }
 
 void db_image_free(db_image *image) {

@@ -51,8 +51,9 @@ ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *o
     if (status == TS_STATUS_OK)
         status = db_record_load(stmt, &db_kernel_record, arena, &kernel, err);
     if (status == TS_STATUS_OK) {
-        status = db_kernel_load_blob(stmt, arena, &kernel, err);
+        status = db_kernel_load_stored(stmt, arena, &kernel, err);
     }
+    if (status == TS_STATUS_OK) status = db_kernel_unpack(&kernel, arena, err);
     if (status == TS_STATUS_OK) *out = kernel;
     sqlite3_reset(stmt);
     return status;

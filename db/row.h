@@ -13,8 +13,8 @@ typedef struct db_field {
     const char *parameter; /* SQL parameter ":time_us"; past the colon its name in JSON */
     const char *source;    /* the expression that reads it, in the record's own FROM clause */
     db_type type;
-    size_t offset; /* in the C struct */
-    int since;     /* schema version that added it; 0: always there */
+    size_t offset;      /* in the C struct */
+    int since;          /* schema version that added it; 0: always there */
     const char *absent; /* its value in an older file; this value is not hashed, so that rows keep
                            their hash */
 } db_field;
@@ -58,10 +58,11 @@ db_row_head db_record_head(sqlite3_stmt *stmt);
 ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
                          ts_err *err);
 
-/* Loads the blob of the kernel row that `stmt` stands on into `arena` and checks it against the
- * hash that the row's own hash covers; sets blob, blob_bytes, id and hash of *kernel. CORRUPT:
- * missing or altered. */
-ts_status db_kernel_load_blob(sqlite3_stmt *stmt, ts_arena *arena, db_kernel *kernel, ts_err *err);
+/* Copies what the kernel row that `stmt` stands on says of its code into `arena`, for
+ * db_kernel_unpack; sets stored, id and hash of *kernel. CORRUPT: missing, or larger than any of
+ * ours. */
+ts_status db_kernel_load_stored(sqlite3_stmt *stmt, ts_arena *arena, db_kernel *kernel,
+                                ts_err *err);
 
 /* Binds every field that `stmt` has a parameter for; text is borrowed until the statement has run.
  * Returns an SQLite code. NaN and NULL text are stored as NULL and ''. */

@@ -34,6 +34,7 @@ typedef struct db_kernel {
     int32_t driver_min; /* CUDA driver version needed, as cuDriverGetVersion counts; 0 for CPU */
     bool is_default;    /* the family's default variant of this specialization */
     const char *hash; /* over all of the above but id; set by reads, computed by db_write_kernel */
+    const struct db_stored_blob *stored; /* code not looked at yet (db_image_open); else NULL */
 } db_kernel;
 
 typedef struct db_device {
@@ -101,6 +102,11 @@ typedef struct db_image {
  * CORRUPT: not a database, not ours, or signed and changed since. UNSUPPORTED: newer schema version. Free
  * with db_image_free. */
 ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err);
+/* The same, but code is neither unpacked nor checked: `blob` is NULL until db_kernel_unpack. */
+ts_status db_image_open(const char *path, const char *const *targets, db_image *out, ts_err *err);
+/* Unpacks the code of such a kernel into `arena` and checks it; does nothing where that is done. CORRUPT: it
+ * does not match its hash. */
+ts_status db_kernel_unpack(db_kernel *kernel, ts_arena *arena, ts_err *err);
 void db_image_free(db_image *image);
 
 /* ---- writer (write.c); one writer object per process, not thread-safe ---- */

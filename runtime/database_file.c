@@ -158,7 +158,7 @@ static ts_status load_once(const rt_place *place, bool native, const char *const
     ts_status owner = check_place(place, native, &seen, &why);
     if (owner != TS_STATUS_OK && !db_size_is_signed(seen.st_size))
         return ts_fail(err, owner, "%s", why.message);
-    TS_TRY(db_image_load(place->path, targets, image, err));
+    TS_TRY(db_image_open(place->path, targets, image, err));
     if (image->is_signed && rt_key_is_pinned(&image->signer)) return TS_STATUS_OK;
     ts_status status = owner;
     if (owner != TS_STATUS_OK)

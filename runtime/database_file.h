@@ -18,7 +18,7 @@ ts_status rt_database_find(const char *path, rt_place out[RT_LAYERS], size_t *co
 
 /* Loads a file that is trusted: signed by a pinned key (pinned_keys.h), or the user's own or root's
  * and, if its code is `native`, writable by nobody else. UNSUPPORTED: not trusted. Free the image
- * with db_image_free. */
+ * with db_image_free; code is unpacked when it is wanted (db_kernel_unpack). */
 ts_status rt_database_load(const rt_place *place, bool native, const char *const *targets,
                            db_image *image, ts_err *err);
 

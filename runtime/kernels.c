@@ -212,8 +212,8 @@ static ts_status load_kernel(void *context, const rt_candidate *candidate, const
                              ts_err *err) {
     ts_kernels *kernels = context;
     ts_device *device = kernels->device;
-    const db_kernel *kernel = candidate->kernel;
     rt_layer *layer = &kernels->layers[candidate->layer];
+    db_kernel *kernel = &layer->image.kernels[candidate->kernel - layer->image.kernels];
     ts_kernel **slot = &layer->loaded[kernel - layer->image.kernels];
     if (kernel->driver_min > device->info.driver_version)
         return ts_fail(
@@ -221,9 +221,11 @@ static ts_status load_kernel(void *context, const rt_candidate *candidate, const
             "needs a driver for CUDA %d.%d, this one is for %d.%d; update the driver or tune here",
             kernel->driver_min / 1000, kernel->driver_min % 1000 / 10,
             device->info.driver_version / 1000, device->info.driver_version % 1000 / 10);
-    if (!*slot)
+    if (!*slot) {
+        TS_TRY(db_kernel_unpack(kernel, &layer->image.arena, err));
         TS_TRY(rt_kernel_create_named(device, kernel->blob, kernel->blob_bytes, kernel->launch,
                                       kernel->variant, slot, err));
+    }
     *out = *slot;
     return TS_STATUS_OK;
 }
