@@ -224,7 +224,7 @@ demo:
 ## make test        everything that needs no GPU; the last line states passed, failed, skipped
 test: setup
 	@$(MAKE) --no-print-directory packages PACKAGES="$(TEST_PACKAGES)"
-	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS) $(REPORT_PROGRAMS)
+	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS) $(REPORT_PROGRAMS) $(COST_PROGRAMS)
 	@$(MAKE) --no-print-directory asan
 	@tests/run
 

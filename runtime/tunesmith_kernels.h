@@ -56,10 +56,13 @@ TS_API const char *ts_device_name(const ts_device *device);
 TS_API const char *ts_device_target(const ts_device *device);
 
 /* Opens the database for this device and loads its index into memory. `path` NULL: TUNESMITH_DB,
- * then the user's data directory, then the system's; never the working directory. CORRUPT: not a
- * Tunesmith database. NOT_FOUND: no file, the message lists where it looked. Rows that fail their
- * hash or whose abi this library does not know are skipped and reported through ts_kernels_warning.
- */
+ * else the user's data directory over the system's (both are used, the user's first where they are
+ * equally good); never the working directory. CORRUPT: not a Tunesmith database, or changed after
+ * signing. NOT_FOUND: no file, the message lists where it looked. UNSUPPORTED: not to be trusted: a
+ * file of the system's folder or of another user without a signature by a key in
+ * ~/.config/tunesmith/keys, /etc/tunesmith/keys or $TUNESMITH_KEYS, or CPU kernels that others can
+ * write. Rows that fail their hash or whose abi this library does not know are skipped and reported
+ * through ts_kernels_warning. */
 TS_API ts_status ts_kernels_open(ts_device *device, const char *path, ts_kernels **out,
                                  ts_err *err);
 TS_API void ts_kernels_close(ts_kernels *kernels); /* NULL is allowed */
