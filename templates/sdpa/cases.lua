@@ -13,7 +13,7 @@ return {
     { b = 2, lq = 64, lk = 64, hq = 2, hkv = 1, init = { q = { "normal", 0, 8 } }, note = "one key takes it all" },
     { b = 1, lq = 20, lk = 70, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "uniform", -8, -4 } },
       note = "every score far below 0: a finite stand-in for -inf would win" },
-    { b = 1, lq = 20, lk = 70, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "uniform", 4, 8 } },
+    { b = 1, lq = 20, lk = 70, hq = 1, hkv = 1, init = { q = { "uniform", 3, 6 }, k = { "uniform", 3, 6 } },
       note = "every score far above 0: without the true maximum the exponential overflows" },
     { b = 2, lq = 9, lk = 0, hq = 2, hkv = 1, note = "no keys: zeros" },
     { b = 2, lq = 0, lk = 8, hq = 2, hkv = 1, note = "nothing to do" },

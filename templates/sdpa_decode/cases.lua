@@ -12,7 +12,7 @@ return {
     { b = 2, lk = 300, hkv = 1, slots = 300, init = { q = { "normal", 0, 8 } }, note = "one key takes it all" },
     { b = 2, lk = 300, hkv = 1, slots = 310, init = { q = { "uniform", 4, 8 }, k = { "uniform", -8, -4 } },
       note = "every score far below 0" },
-    { b = 2, lk = 300, hkv = 1, slots = 310, init = { q = { "uniform", 4, 8 }, k = { "uniform", 4, 8 } },
+    { b = 2, lk = 300, hkv = 1, slots = 310, init = { q = { "uniform", 3, 6 }, k = { "uniform", 3, 6 } },
       note = "every score far above 0: without the true maximum the exponential overflows" },
     { b = 9, lk = 3, hkv = 1, slots = 5, init = { k_len = { "index", 9 } }, note = "lengths past lk are cut" },
     { b = 9, lk = 20, hkv = 1, slots = 20, init = { k_begin = { "uniform", -4, 30 } }, note = "ranges past the cache are cut" },
