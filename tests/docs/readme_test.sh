@@ -8,7 +8,7 @@ awk '/^```c$/ { on = 1; next } on && /^```$/ { exit } on' README.md >"$work/exam
 lines=$(wc -l <"$work/example.c")
 [ "$lines" -ge 15 ] && [ "$lines" -le 36 ] || { echo "the example has $lines lines; about 30 are promised"; exit 1; }
 ${CC:-cc} -std=c17 -Wall -Wextra -Werror -Ibuild/include "$work/example.c" -o "$work/example" build/libtunesmith.a \
-    -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libpng16.a -l:libz.a \
+    -l:libsqlite3.a -l:libjansson.a -l:libpcre2-8.a -l:libutf8proc.a -l:libsodium.a -l:libzstd.a -l:libpng16.a -l:libz.a \
     -l:libjpeg.a -l:libwebpdemux.a -l:libwebp.a -l:libexif.a -lm -ldl -lpthread
 "$work/example" tests/fixtures/mamba-shakespeare "$TUNESMITH_TEST_DB" >"$work/text"
 grep -q 'I am a king' "$work/text" || { echo "unexpected text:"; cat "$work/text"; exit 1; }
