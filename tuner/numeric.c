@@ -60,6 +60,17 @@ double tuner_load_element(gen_dtype dtype, const void *data, int64_t index) {
     return 0;
 }
 
+/* The greatest finite number and half of its last place more: there the tie goes to infinity. */
+double tuner_overflow(gen_dtype dtype) {
+    switch (dtype) {
+    case GEN_FP32: return 0x1.ffffffp127;
+    case GEN_FP16: return 65520;
+    case GEN_BF16: return 0x1.ffp127;
+    case GEN_INT32: break;
+    }
+    return __builtin_inf();
+}
+
 /* The finaliser of SplitMix64, twice: any single-bit change of seed, stream or index flips half the
  * bits. */
 static uint64_t mix(uint64_t x) {

@@ -9,6 +9,9 @@ void tuner_store_element(gen_dtype dtype, void *data, int64_t index, double valu
 /* Element `index` of `data`, exactly. */
 double tuner_load_element(gen_dtype dtype, const void *data, int64_t index);
 
+/* The least magnitude that is rounded to infinity; INFINITY for integers. */
+double tuner_overflow(gen_dtype dtype);
+
 /* Counter-based generator: the same (seed, stream, index) always yields the same 64 bits. */
 uint64_t tuner_random_u64(uint64_t seed, uint64_t stream, uint64_t index);
 /* The same as a number 0 <= x < 1. */

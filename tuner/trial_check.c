@@ -116,14 +116,26 @@ typedef struct tensor_check {
     double error2, norm2; /* squared norms of error and reference */
 } tensor_check;
 
+/* What the element's dtype cannot hold is infinity there, at its edge either side of it. */
+static bool overflows_rightly(const tensor_check *check, double overflow) {
+    double want = fabs(check->want);
+    if (isinf(check->got))
+        return want + check->bound >= overflow && (check->got > 0) == (check->want > 0);
+    return want - check->bound < overflow && fabs(check->got - check->want) <= check->bound;
+}
+
 /* One element; false stops the tensor's loop with the fault noted. */
 static bool check_element(tensor_check *check, double got, double want, double rms) {
     const gen_tensor *t = check->tensor;
+    double overflow = tuner_overflow(t->dtype);
     check->got = got;
     check->want = want;
     check->bound = t->atol * rms + t->rtol * fabs(want);
-    if (isnan(want) || isinf(want)) {
-        if (isnan(want) ? isnan(got) : got == want) return true;
+    if (isnan(want) || isinf(want) || fabs(want) + check->bound >= overflow) {
+        if (isnan(want)   ? isnan(got)
+            : isinf(want) ? got == want
+                          : overflows_rightly(check, overflow))
+            return true;
         check->fault = "differs";
         return false;
     }

@@ -12,6 +12,9 @@ return {
     { m = 4, d = 513, init = { x = { "normal", 20, 1 } }, note = "E[x^2] - E[x]^2 would lose two digits" },
     { m = 4, d = 64, init = { x = { "uniform", 1e-4, 1e-4 }, delta = { "uniform", 0, 0 } }, note = "eps decides" },
     { m = 4, d = 96, init = { x = { "uniform", 0, 0 } }, note = "zeros" },
+    { m = 3, d = 70, init = { weight = { "uniform", 2e4, 7e4 } }, note = "some are infinite in fp16" },
+    { m = 3, d = 70, init = { weight = { "uniform", 1e38, 3.4e38 } }, note = "some are infinite in fp32" },
+    { m = 3, d = 70, init = { weight = { "uniform", "0/0", "0/0" } }, note = "NaN stays NaN" },
   },
   smoke = {
     "norm m=7 d=100 kind=rms dtype=fp32 add=1",
