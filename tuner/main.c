@@ -114,7 +114,7 @@ static const char export_help[] =
     "  --format t4           as T4 results (schema 1.0.0), a metadata file of the device beside\n"
     "                        each\n"
     "  --out PATH            FILE.json, or a folder that gets a file a problem, target and device\n"
-    "                        (default: this one)\n"
+    "                        (default: where you are)\n"
     "  PROBLEM               only those that have all of its words: gemm, 'gemm dtype=bf16'\n"
     "\n"
     "The first tunable is \"version\", the family's template; a tunable that a version lacks is 0\n"
