@@ -150,8 +150,10 @@ static bool next_index(const tuner_campaign *campaign, tuner_task *task, size_t 
 static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts_err *err) {
     size_t index = 0;
     tuner_candidate *candidate = NULL;
+    double begin_s = tuner_now_s();
     *more = next_index(campaign, task, &index);
     if (!*more) return TS_STATUS_OK;
+    double search_s = tuner_now_s() - begin_s;
     TS_TRY(tuner_campaign_candidate(campaign, task, &task->variants[index], TUNER_WANT_TIMED,
                                     &candidate, err));
     const tuner_past *past = tuner_past_find(&task->past, candidate->name, candidate->signature);
@@ -161,6 +163,7 @@ static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts
         return TS_STATUS_OK;
     }
     candidate->index = index;
+    candidate->search_s = search_s;
     candidate->best_us = task->best_us;
     task->entries[index].state = TUNER_PENDING;
     task->pending++;

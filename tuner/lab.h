@@ -47,6 +47,7 @@ typedef struct tuner_candidate {
     double best_us; /* time to beat, 0 if none */
     void *owner;    /* the caller's */
     size_t index;   /* the caller's */
+    double search_s; /* time its strategy took to choose it */
     /* set by tuner_lab_prepare */
     char *name; /* canonical variant name */
     char signature[TS_HASH_HEX];

@@ -145,15 +145,30 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
     return status;
 }
 
-/* When, how long each stage took, then what the timing itself says. */
+/* What the compiler says of the code, where it does. */
+static void write_code(const tuner_built *built, ts_buf *out) {
+    if (!built || !built->compiled.blob.bytes) return;
+    const struct {
+        const char *name;
+        int32_t value;
+    } facts[] = {{"registers", built->compiled.registers},
+                 {"spill_bytes", built->compiled.spill_bytes},
+                 {"shared_bytes", built->compiled.shared_bytes}};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (facts[i].value >= 0) ts_buf_printf(out, ",\"%s\":%d", facts[i].name, facts[i].value);
+}
+
+/* When, how long each stage took, what came out of the compiler, then what the timing itself says. */
 static void write_evidence(const tuner_candidate *candidate, ts_buf *out) {
     const tuner_run_result *run = &candidate->result;
     double compile_s = candidate->built ? candidate->built->compile_s : 0;
     ts_buf_printf(out,
-                  "{\"at\":%.3f,\"compile_ms\":%.5g,\"prepare_ms\":%.5g,\"verify_ms\":%.5g,"
-                  "\"measure_ms\":%.5g%s%s}",
-                  tuner_unix_time_s(), 1e3 * compile_s, 1e3 * run->prepare_s, 1e3 * run->verify_s,
-                  1e3 * run->measure_s, run->evidence[0] ? "," : "", run->evidence);
+                  "{\"at\":%.3f,\"search_ms\":%.5g,\"compile_ms\":%.5g,\"prepare_ms\":%.5g,"
+                  "\"verify_ms\":%.5g,\"measure_ms\":%.5g",
+                  tuner_unix_time_s(), 1e3 * candidate->search_s, 1e3 * compile_s,
+                  1e3 * run->prepare_s, 1e3 * run->verify_s, 1e3 * run->measure_s);
+    write_code(candidate->built, out);
+    ts_buf_printf(out, "%s%s}", run->evidence[0] ? "," : "", run->evidence);
 }
 
 ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candidate,

@@ -90,7 +90,8 @@ static const char simulate_help[] =
     "  --json                one JSON object a strategy and count\n"
     "\n"
     "Prints mean and 10th percentile of the share of the optimum: the best time of the space over\n"
-    "the best found. A configuration that failed costs one evaluation.\n";
+    "the best found. A configuration that failed costs one evaluation. A file that its writer did\n"
+    "not finish is read up to its last whole configuration, with a note.\n";
 
 static const char ls_help[] = "tune ls [--db FILE] [--json]          the winners in a database\n";
 static const char explain_help[] =
@@ -99,12 +100,25 @@ static const char report_help[] =
     "tune report [--db FILE] [--out FILE.html] [PROBLEM...]\n"
     "                                      the page of --report, from a database (report.html)\n";
 static const char export_help[] =
-    "tune export [--db FILE] [--out PATH]  the winners as text, or a file to ship\n"
+    "tune export [--db FILE] [--out PATH]  winners as text, a file to ship, other tuners' formats\n"
     "\n"
     "  --db FILE             what to export\n"
     "  --out PATH            a file, or a folder that gets one a device (default db/winners)\n"
     "  --ship                PATH becomes a database of the winners and defaults only, packed and\n"
-    "                        read-only; sign it with `tune sign`\n";
+    "                        read-only; sign it with `tune sign`\n"
+    "\n"
+    "tune export --format NAME [--db FILE] [--out PATH] [PROBLEM...]\n"
+    "\n"
+    "  --format kernel-tuner all that was measured or rejected, as cache files of Kernel Tuner,\n"
+    "                        which it and `tune simulate` replay\n"
+    "  --format t4           as T4 results (schema 1.0.0), a metadata file of the device beside\n"
+    "                        each\n"
+    "  --out PATH            FILE.json, or a folder that gets a file a problem, target and device\n"
+    "                        (default: where you are)\n"
+    "  PROBLEM               only those that have all of its words: gemm, 'gemm dtype=bf16'\n"
+    "\n"
+    "The first tunable is \"version\", the family's template; a tunable that a version lacks is 0\n"
+    "there, or - among texts. Times are milliseconds.\n";
 static const char keygen_help[] =
     "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
 static const char sign_help[] =

@@ -6,6 +6,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "templates_dir.h"
 
@@ -221,5 +222,12 @@ ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err) {
     else
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "no place for the database; use --db FILE");
     if (out->failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "path of the database");
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_existing_database(const char *option, ts_buf *out, ts_err *err) {
+    TS_TRY(tuner_database_path(option, out, err));
+    if (access(out->data, R_OK) != 0)
+        return ts_fail(err, TS_STATUS_NOT_FOUND, "no database %s; `tune` makes one", out->data);
     return TS_STATUS_OK;
 }

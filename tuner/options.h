@@ -48,5 +48,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
 /* The database to use: --db, TUNESMITH_DB, or tunesmith/tunesmith.db below XDG_DATA_HOME or
  * ~/.local/share. Appended to *out. INVALID_ARGUMENT: none of them is set. */
 ts_status tuner_database_path(const char *option, ts_buf *out, ts_err *err);
+/* The same, of a database that is there. NOT_FOUND: it is not. */
+ts_status tuner_existing_database(const char *option, ts_buf *out, ts_err *err);
 
 #endif

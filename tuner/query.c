@@ -1,15 +1,11 @@
-/* `tune ls`, `tune explain`, `tune export`: what a database holds. They read, and open no device.
- */
+/* `tune ls`, `tune explain`: what a database holds. They read, and open no device. */
 #include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "../db/ship.h"
 #include "../db/store.h"
-#include "../db/winners.h"
 #include "../gen/gen.h"
 #include "commands.h"
 #include "options.h"
@@ -17,19 +13,16 @@
 #include "templates_dir.h"
 
 typedef struct query_options {
-    const char *db, *out;
-    bool json, ship;
+    const char *db;
+    bool json;
     char **rest;
     int rest_count;
 } query_options;
 
-/* --db FILE, --json, --out PATH, --ship, then words. */
+/* --db FILE, --json, then words. */
 static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
-    static const struct option longs[] = {{"db", required_argument, NULL, 'd'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"out", required_argument, NULL, 'o'},
-                                          {"ship", no_argument, NULL, 's'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"db", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     query_options o = {0};
     opterr = 0;
     optind = 1;
@@ -38,10 +31,6 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
             o.db = optarg;
         else if (id == 'j')
             o.json = true;
-        else if (id == 'o')
-            o.out = optarg;
-        else if (id == 's')
-            o.ship = true;
         else
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s",
                            argv[optind - 1]);
@@ -49,13 +38,6 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
     o.rest = argv + optind;
     o.rest_count = argc - optind;
     *out = o;
-    return TS_STATUS_OK;
-}
-
-static ts_status existing_database(const query_options *o, ts_buf *path, ts_err *err) {
-    TS_TRY(tuner_database_path(o->db, path, err));
-    if (access(path->data, R_OK) != 0)
-        return ts_fail(err, TS_STATUS_NOT_FOUND, "no database %s; `tune` makes one", path->data);
     return TS_STATUS_OK;
 }
 
@@ -111,7 +93,7 @@ ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err) {
     ts_buf path = {0};
     db_image image = {0};
     TS_TRY(parse(argc, argv, &o, err));
-    ts_status status = existing_database(&o, &path, err);
+    ts_status status = tuner_existing_database(o.db, &path, err);
     if (status == TS_STATUS_OK) status = db_image_load(path.data, NULL, &image, err);
     if (status == TS_STATUS_OK) {
         status = list_image(&image, o.json, err);
@@ -227,7 +209,7 @@ ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *e
     if (o.rest_count == 0)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune explain needs a problem");
     for (int i = 0; i < o.rest_count; i++) ts_buf_printf(&words, "%s%s", i ? " " : "", o.rest[i]);
-    ts_status status = existing_database(&o, &path, err);
+    ts_status status = tuner_existing_database(o.db, &path, err);
     canonical(words.data, &problem);
     if (status == TS_STATUS_OK && (words.failed || problem.failed))
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "problem");
@@ -235,33 +217,6 @@ ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *e
     ts_buf_free(&path);
     ts_buf_free(&words);
     ts_buf_free(&problem);
-    *exit_code = TUNER_EXIT_OK;
-    return status;
-}
-
-/* ---- export ---- */
-
-static ts_status ship(const char *path, const char *out, ts_err *err) {
-    db_ship_report report;
-    if (!out) return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "tune export --ship needs --out");
-    TS_TRY(db_ship(path, out, &report, err));
-    printf("%s: %zu winners, %zu kernels, %lld bytes\n", out, report.winners, report.kernels,
-           (long long)report.bytes);
-    return TS_STATUS_OK;
-}
-
-ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err) {
-    query_options o;
-    ts_buf path = {0};
-    TS_TRY(parse(argc, argv, &o, err));
-    if (o.rest_count > 0)
-        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", o.rest[0]);
-    ts_status status = existing_database(&o, &path, err);
-    if (status == TS_STATUS_OK && o.ship)
-        status = ship(path.data, o.out, err);
-    else if (status == TS_STATUS_OK)
-        status = db_export_winners(path.data, o.out ? o.out : "db/winners", err);
-    ts_buf_free(&path);
     *exit_code = TUNER_EXIT_OK;
     return status;
 }

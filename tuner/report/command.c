@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../campaign.h"
 #include "../commands.h"
@@ -68,9 +67,7 @@ ts_status tuner_command_report(int argc, char **argv, int *exit_code, ts_err *er
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option or missing value: %s",
                            argv[optind - 1]);
     }
-    ts_status status = tuner_database_path(db, &path, err);
-    if (status == TS_STATUS_OK && access(path.data, R_OK) != 0)
-        status = ts_fail(err, TS_STATUS_NOT_FOUND, "no database %s; `tune` makes one", path.data);
+    ts_status status = tuner_existing_database(db, &path, err);
     if (status == TS_STATUS_OK)
         status = write_page(path.data, argv + optind, argc - optind, out, err);
     ts_buf_free(&path);

@@ -1,6 +1,10 @@
 /* Reading Kernel Tuner's cache files: "tune_params_keys" names the tunables, "tune_params" lists their
  * values, "cache" holds an object a configuration. What else it holds (times, compile time under
- * either of its names) is not needed here. */
+ * either of its names) is not needed here.
+ *
+ * Its writer appends and never closes a file that it may go on with, so what ends early is read up to
+ * the last whole configuration. A failure is an error's name, as the time or under any other key, or
+ * in older files a time of 1e20 and more. */
 #include "recorded.h"
 
 #include <errno.h>
@@ -40,18 +44,90 @@ static ts_status read_whole(const char *path, ts_buf *text, ts_err *err) {
     return status;
 }
 
+/* ---- text ---- */
+
+/* Python writes numbers that JSON does not have. No time is negative, so that is what they become. */
+static void blank_number(char *at, size_t left) {
+    static const char *const words[] = {"NaN", "Infinity"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t length = strlen(words[i]);
+        if (left < length || memcmp(at, words[i], length) != 0) continue;
+        const char *negative = at[-1] == '-' ? "1" : "-1";
+        memset(at, ' ', length);
+        memcpy(at, negative, strlen(negative));
+    }
+}
+
+/* Replaces those numbers. Returns where the last whole configuration ends, if the text does not close
+ * all that it opens; else 0. */
+static size_t find_torn_end(ts_buf *text) {
+    size_t whole = 0, depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text->bytes; i++) {
+        char c = text->data[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+            if (c == '}' && depth == 2) whole = i + 1;
+        } else if ((c == 'N' || c == 'I') && i > 0) {
+            blank_number(text->data + i, text->bytes - i);
+        }
+    }
+    return depth > 0 ? whole : 0;
+}
+
+static ts_status parse_text(const char *path, ts_buf *text, json_t **out, bool *torn, ts_err *err) {
+    json_error_t why, again;
+    size_t whole = find_torn_end(text);
+    json_t *root = json_loadb(text->data ? text->data : "", text->bytes, 0, &why);
+    if (!root && whole) {
+        text->bytes = whole;
+        ts_buf_append(text, "}}", 2);
+        root = text->failed ? NULL : json_loadb(text->data, text->bytes, 0, &again);
+        *torn = root != NULL;
+    }
+    if (!root) return ts_fail(err, TS_STATUS_CORRUPT, "%s: line %d: %s", path, why.line, why.text);
+    *out = root;
+    return TS_STATUS_OK;
+}
+
+/* ---- contents ---- */
+
 typedef struct reading {
     const char *path, *objective;
+    bool higher_is_better;
     const char *names[MAX_TUNABLES];
     json_t *values[MAX_TUNABLES]; /* of each tunable, in order of first appearance */
     size_t tunables;
     tuner_recorded *out;
 } reading;
 
+/* A text, in newer files a list of them; time, where there is none. */
+static void read_objective(reading *r, const json_t *root) {
+    static const char *const rates[] = {"GFLOP/s",  "TFLOP/s", "GB/s",    "TB/s",   "GFLOPS/W",
+                                        "TFLOPS/W", "GFLOP/J", "TFLOP/J", "fitness"};
+    json_t *objective = json_object_get(root, "objective");
+    if (json_is_array(objective)) objective = json_array_get(objective, 0);
+    r->objective = json_is_string(objective) ? json_string_value(objective) : "time";
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        r->higher_is_better |= strcmp(r->objective, rates[i]) == 0;
+}
+
+static bool same_value(const json_t *a, const json_t *b) {
+    if (json_is_number(a) && json_is_number(b)) return json_number_value(a) == json_number_value(b);
+    return json_equal(a, b);
+}
+
 /* Index of the value in the tunable's list; a value that is not listed is added. */
 static int32_t value_index(json_t *list, json_t *value) {
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (json_equal(json_array_get(list, i), value)) return (int32_t)i;
+        if (same_value(json_array_get(list, i), value)) return (int32_t)i;
     json_array_append(list, value);
     return (int32_t)json_array_size(list) - 1;
 }
@@ -76,10 +152,24 @@ static ts_status read_tunables(reading *r, const json_t *root, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+static bool has_failed(const json_t *configuration) {
+    static const char *const errors[] = {"ErrorConfig", "InvalidConfig", "CompilationFailedConfig",
+                                         "RuntimeFailedConfig"};
+    const char *key;
+    json_t *value;
+    json_object_foreach(
+        (json_t *)configuration, key,
+        value) for (size_t i = 0; json_is_string(value) && i < sizeof errors / sizeof *errors;
+                    i++) if (strcmp(json_string_value(value), errors[i]) == 0) return true;
+    return false;
+}
+
+/* The smaller the better: a rate is turned round. */
 static double cost_of(const reading *r, const json_t *configuration) {
-    json_t *cost = json_object_get(configuration, r->objective);
-    double value = json_number_value(cost); /* 0 for what is no number */
-    return value > 0 && isfinite(value) ? value : INFINITY;
+    static const double failed = 1e20;
+    double value = json_number_value(json_object_get(configuration, r->objective)); /* 0: none */
+    if (!(value > 0 && value < failed) || has_failed(configuration)) return INFINITY;
+    return r->higher_is_better ? 1 / value : value;
 }
 
 static ts_status read_configuration(reading *r, const char *name, const json_t *configuration,
@@ -131,19 +221,16 @@ static void copy_text(const json_t *root, const char *key, char *out, size_t byt
 
 ts_status tuner_recorded_load(const char *path, tuner_recorded *out, ts_err *err) {
     ts_buf text = {0};
-    json_error_t why;
     json_t *root = NULL;
     *out = (tuner_recorded){0};
     reading r = {.path = path, .out = out};
     ts_status status = read_whole(path, &text, err);
-    if (status == TS_STATUS_OK &&
-        !(root = json_loadb(text.data ? text.data : "", text.bytes, 0, &why)))
-        status = ts_fail(err, TS_STATUS_CORRUPT, "%s: line %d: %s", path, why.line, why.text);
+    if (status == TS_STATUS_OK) status = parse_text(path, &text, &root, &out->torn, err);
     ts_buf_free(&text);
-    const char *objective = json_string_value(json_object_get(root, "objective"));
-    r.objective = objective ? objective : "time";
+    read_objective(&r, root);
     if (status == TS_STATUS_OK) status = read_tunables(&r, root, err);
     if (status == TS_STATUS_OK) status = read_cache(&r, root, err);
+    out->best_value = r.higher_is_better ? 1 / out->best : out->best;
     copy_text(root, "device_name", out->device, sizeof out->device);
     copy_text(root, "kernel_name", out->kernel, sizeof out->kernel);
     for (size_t i = 0; i < r.tunables; i++) json_decref(r.values[i]);

@@ -133,9 +133,12 @@ ts_status tuner_command_simulate(int argc, char **argv, int *exit_code, ts_err *
     tuner_recorded recorded;
     TS_TRY(parse(argc, argv, &s, err));
     TS_TRY(tuner_recorded_load(s.path, &recorded, err));
+    if (recorded.torn)
+        fprintf(stderr, "tune simulate: %s is unfinished: its %zu whole configurations are used\n",
+                s.path, recorded.space.count);
     if (!s.json)
         printf("%s on %s: %zu configurations, %zu failed, best %.6g\n", recorded.kernel,
-               recorded.device, recorded.space.count, recorded.failed, recorded.best);
+               recorded.device, recorded.space.count, recorded.failed, recorded.best_value);
     ts_status status = TS_STATUS_OK;
     for (const tuner_strategy *one = tuner_strategies; one->name && status == TS_STATUS_OK; one++)
         if (!s.strategy || s.strategy == one) status = score(&s, &recorded, one, err);
