@@ -351,6 +351,7 @@ ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
     status = prepare_file(w, err);
     if (status != TS_STATUS_OK) goto done;
     sqlite3_db_config(w->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
+    w->reader = (db_reader){.db = w->db, .path = w->path};
     *out = w;
     w = NULL;
 
@@ -364,7 +365,7 @@ done:
 void db_writer_close(db_writer *w) {
     if (!w) return;
     for (size_t i = 0; i < DB_STEP_COUNT; i++) sqlite3_finalize(w->steps[i]);
-    for (size_t i = 0; i < DB_QUERY_COUNT; i++) sqlite3_finalize(w->queries[i]);
+    db_reader_finish(&w->reader);
     /* So that the file stands alone. While others have it open neither works, and need not: the
      * last one to close does it, hence the short wait. */
     enum { CLOSE_WAIT_MS = 100 };
