@@ -57,6 +57,9 @@ typedef struct db_result {
     const char *evidence; /* JSON: clocks, policy, raw samples */
 } db_result;
 
+/* The verdict of a predicted winner that the ranking has not seen yet. */
+#define DB_UNRANKED "unranked"
+
 /* The choice for (problem, target, device). Never overwrites a better one: measured beats predicted. */
 typedef struct db_winner {
     const char *problem, *target;
@@ -70,7 +73,7 @@ typedef struct db_winner {
         *family_hash; /* templates, args.h and family.lua at tuning time: differs -> tune again */
     const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
-    const char *verdict; /* "win", "tie" (default kept), "default" */
+    const char *verdict; /* "win", "tie" (default kept), "default"; predicted: of the ranking */
     const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded */
 } db_winner;
 

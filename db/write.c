@@ -146,16 +146,17 @@ static int run_step(db_writer *w, db_step step, const binding *b, int64_t *id) {
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Runs `count` steps as one committed transaction; *id: the last row id that one of them returned.
- */
+/* Runs `count` steps as one committed transaction, or within the one that is open (merge.c); *id: the last
+ * row id that one of them returned. */
 static ts_status store(db_writer *w, const db_step *steps, size_t count, const binding *b,
                        int64_t *id, ts_err *err) {
-    int code = sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    bool alone = sqlite3_get_autocommit(w->db) != 0;
+    int code = alone ? sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) : SQLITE_OK;
     for (size_t i = 0; i < count && code == SQLITE_OK; i++) code = run_step(w, steps[i], b, id);
-    if (code == SQLITE_OK) code = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL);
+    if (code == SQLITE_OK && alone) code = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL);
     if (code == SQLITE_OK) return TS_STATUS_OK;
     ts_status status = db_sql_fail(w->db, code, w->path, "store a row", err);
-    sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
+    if (alone) sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
     return status;
 }
 

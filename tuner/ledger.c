@@ -104,7 +104,7 @@ bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
                              const tuner_compiler *compiler, bool measured) {
     bool was_measured = strcmp(winner->evidence, "measured") == 0;
     bool finished = was_measured ? !isnan(winner->ci_low_us)
-                                 : strcmp(winner->verdict, TUNER_UNRANKED) != 0;
+                                 : strcmp(winner->verdict, DB_UNRANKED) != 0;
     return (was_measured || !measured) && finished &&
            tuner_winner_matches(winner, family, compiler);
 }

@@ -105,6 +105,16 @@ static const char export_help[] =
     "  --out PATH            a file, or a folder that gets one a device (default db/winners)\n"
     "  --ship                PATH becomes a database of the winners and defaults only, packed and\n"
     "                        read-only; sign it with `tune sign`\n";
+static const char merge_help[] =
+    "tune merge [--db FILE] FILE...        several databases into one\n"
+    "\n"
+    "  --db FILE             what they are merged into; made if it is missing, else added to\n"
+    "  --json                one JSON object a decision, then the numbers\n"
+    "\n"
+    "Of two entries for the same problem, target and device one stays: measured over predicted,\n"
+    "raced over provisional, then the newer race, then the narrower interval. Each such choice is\n"
+    "a line. Files may be signed, shipped or of an older version. A damaged row is skipped, said,\n"
+    "and makes the exit code 1; any other failure leaves --db as it was.\n";
 static const char keygen_help[] =
     "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
 static const char sign_help[] =
@@ -124,6 +134,7 @@ static const struct command {
     {"explain", tuner_command_explain, explain_help},
     {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
+    {"merge", tuner_command_merge, merge_help},
     {"keygen", tuner_command_keygen, keygen_help},
     {"sign", tuner_command_sign, sign_help},
 };
