@@ -15,6 +15,7 @@ static const char tune_help[] =
     "  --family NAME         the model shapes of one family\n"
     "  --problem 'SPEC'      one problem: \"norm m=64 d=256 kind=rms dtype=fp32\"\n"
     "  --dtype LIST          only these dtypes: fp32,bf16,fp16\n"
+    "  --shard I/N           of all that, the I-th of N parts, for N machines; see tune merge\n"
     "  --templates DIR       families and targets besides the built-in ones\n"
     "  --templates-root DIR  instead of the built-in ones\n"
     "For what\n"
