@@ -228,6 +228,13 @@ test: setup
 	@$(MAKE) --no-print-directory asan
 	@tests/run
 
+## make test-extra  tests that need heavy packages (EXTRA_PACKAGES), among them a Slurm of one node; fails where one is missing
+EXTRA_PACKAGES := munge slurmctld slurmd slurm-client
+.PHONY: test-extra
+test-extra: all
+	@$(MAKE) --no-print-directory packages PACKAGES="$(EXTRA_PACKAGES)"
+	@tests/extra/run
+
 ## make test-mutants  240 wrong C kernels, made by rule from the templates: the verification must reject them all
 .PHONY: test-mutants
 test-mutants: all
