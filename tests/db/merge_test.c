@@ -422,6 +422,43 @@ static void a_failure_in_the_middle_changes_nothing(void **state) {
     free(before);
 }
 
+/* Bytes changed anywhere: an error and no target, or a target that is sound. */
+static void flipped_bytes_never_get_in(void **state) {
+    (void)state;
+    enum { FLIPS = 30, BYTES = 4 };
+    const char *a = in_scratch("a.db"), *bad = in_scratch("bad.db"), *into = in_scratch("all.db");
+    const char *const files[] = {bad};
+    ts_buf file = {0};
+    size_t merged = 0, refused = 0;
+    write_sample(a, 5);
+    CHECK_OK(ts_file_read(a, &file, &err));
+    char *bytes = malloc(file.bytes);
+    srand(11);
+    for (int i = 0; i < FLIPS; i++) {
+        memcpy(bytes, file.data, file.bytes);
+        for (int k = 0; k < BYTES; k++)
+            bytes[(size_t)rand() % file.bytes] ^= (char)(1 + rand() % 255);
+        CHECK_OK(ts_file_write(bad, bytes, file.bytes, &err));
+        db_merge_report report;
+        ts_err err = {0};
+        if (db_merge(into, files, 1, &interrupted, &report, &err) == TS_STATUS_OK) {
+            merged++;
+            assert_true(report.winners[DB_MERGE_ADDED] <= 5);
+            db_merge_report_free(&report);
+            db_image image = load(into); /* fails on a warning */
+            db_image_free(&image);
+            assert_int_equal(unlink(into), 0);
+        } else {
+            refused++;
+            assert_true(err.message[0]);
+            assert_int_not_equal(access(into, F_OK), 0);
+        }
+    }
+    assert_true(merged > 0 && refused > 0);
+    free(bytes);
+    ts_buf_free(&file);
+}
+
 static void foreign_files_are_refused_first(void **state) {
     (void)state;
     const char *a = in_scratch("a.db"), *into = in_scratch("all.db"), *bad = in_scratch("bad.db");
@@ -486,6 +523,7 @@ int main(void) {
         TEST(damaged_rows_are_skipped_and_said),
         TEST(damage_in_the_target_gives_way),
         TEST(a_failure_in_the_middle_changes_nothing),
+        TEST(flipped_bytes_never_get_in),
         TEST(foreign_files_are_refused_first),
         TEST(a_signed_target_is_refused),
         TEST(a_file_is_not_merged_into_itself),
