@@ -19,7 +19,7 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 # One list a part; a new .c file in a folder is found by itself.
 SRC_BASE    := db/base.c
 SRC_READ    := db/read.c db/row.c db/blob.c db/file.c db/signature.c db/schema.c
-SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/results.c db/winners.c
+SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/results.c db/winners.c db/merge.c db/merge_row.c db/evidence.c
 # Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
 LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
 NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))
@@ -227,6 +227,13 @@ test: setup
 	@$(MAKE) --no-print-directory -j$$(nproc) all check-deps $(TEST_BINS) $(REPORT_PROGRAMS) $(COST_PROGRAMS)
 	@$(MAKE) --no-print-directory asan
 	@tests/run
+
+## make test-extra  tests that need heavy packages (EXTRA_PACKAGES), among them a Slurm of one node; fails where one is missing
+EXTRA_PACKAGES := munge slurmctld slurmd slurm-client
+.PHONY: test-extra
+test-extra: all
+	@$(MAKE) --no-print-directory packages PACKAGES="$(EXTRA_PACKAGES)"
+	@tests/extra/run
 
 ## make test-mutants  240 wrong C kernels, made by rule from the templates: the verification must reject them all
 .PHONY: test-mutants

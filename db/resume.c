@@ -1,9 +1,11 @@
-/* What a tuner asks of the database it is writing: the kernels, results and winners of an earlier
- * run.
+/* What is asked of a database row by row: the kernels, results and winners of an earlier run. A tuner
+ * asks through the file it is writing, who only shows what was tried through one that he opened
+ * read-only.
  *
- * Same rule as the reader: a row that fails its hash does not exist, so the tuner makes it again
- * and overwrites it. Queries see what other writers have committed up to now.
+ * Same rule as where a whole file is loaded: a row that fails its hash does not exist, so the tuner
+ * makes it again and overwrites it. Queries see what other writers have committed up to now.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "writer.h"
@@ -19,34 +21,66 @@ static const struct {
     [DB_QUERY_WINNER] = {&db_winner_record, BY_PLACE " ORDER BY r.id DESC LIMIT 1"},
 };
 
+ts_status db_reader_open(const char *path, db_reader **out, ts_err *err) {
+    bool is_signed;
+    db_public_key signer;
+    sqlite3 *db = NULL;
+    TS_TRY(db_file_open_read(path, &db, &is_signed, &signer, err));
+    db_reader *r = calloc(1, sizeof *r);
+    char *own_path = strdup(path);
+    if (!r || !own_path) {
+        free(r);
+        free(own_path);
+        sqlite3_close(db);
+        return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%s: out of memory", path);
+    }
+    *r = (db_reader){.db = db, .path = own_path};
+    *out = r;
+    return TS_STATUS_OK;
+}
+
+void db_reader_finish(db_reader *r) {
+    for (size_t i = 0; i < DB_QUERY_COUNT; i++) sqlite3_finalize(r->queries[i]);
+}
+
+void db_reader_close(db_reader *r) {
+    if (!r) return;
+    db_reader_finish(r);
+    sqlite3_close(r->db);
+    free(r->path);
+    free(r);
+}
+
+db_reader *db_writer_reader(db_writer *w) { return &w->reader; }
+
 /* The query's statement, reset, with its texts bound (NULL: not bound). */
-static ts_status start(db_writer *w, db_query query, const char *const texts[3], sqlite3_stmt **out,
+static ts_status start(db_reader *r, db_query query, const char *const texts[3], sqlite3_stmt **out,
                        ts_err *err) {
-    sqlite3_stmt **slot = &w->queries[query];
+    sqlite3_stmt **slot = &r->queries[query];
     if (!*slot) {
-        TS_TRY(db_record_prepare(w->db, w->path, queries[query].record, queries[query].tail, slot,
+        TS_TRY(db_record_prepare(r->db, r->path, queries[query].record, queries[query].tail, slot,
                                  err));
     }
     for (int i = 0; i < 3 && texts[i]; i++) {
         int code = sqlite3_bind_text(*slot, i + 1, texts[i], -1, SQLITE_TRANSIENT);
-        if (code != SQLITE_OK) return db_sql_fail(w->db, code, w->path, "read its rows", err);
+        if (code != SQLITE_OK) return db_sql_fail(r->db, code, r->path, "read its rows", err);
     }
     *out = *slot;
     return TS_STATUS_OK;
 }
 
-ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err) {
+ts_status db_read_kernel(db_reader *r, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err) {
     sqlite3_stmt *stmt = NULL;
     const char *const none[3] = {NULL};
     db_kernel kernel = {0};
-    TS_TRY(start(w, DB_QUERY_KERNEL, none, &stmt, err));
+    TS_TRY(start(r, DB_QUERY_KERNEL, none, &stmt, err));
     ts_status status = TS_STATUS_OK;
     int code = sqlite3_bind_int64(stmt, 1, id);
     if (code == SQLITE_OK) code = sqlite3_step(stmt);
     if (code == SQLITE_DONE) {
-        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no kernel %lld", w->path, (long long)id);
+        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no kernel %lld", r->path, (long long)id);
     } else if (code != SQLITE_ROW) {
-        status = db_sql_fail(w->db, code, w->path, "read a kernel", err);
+        status = db_sql_fail(r->db, code, r->path, "read a kernel", err);
     }
     if (status == TS_STATUS_OK)
         status = db_record_load(stmt, &db_kernel_record, arena, &kernel, err);
@@ -59,18 +93,18 @@ ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *o
     return status;
 }
 
-ts_status db_each_result(db_writer *w, const char *problem, const char *target, const char *device,
+ts_status db_each_result(db_reader *r, const char *problem, const char *target, const char *device,
                          void (*each)(void *context, const db_result *result), void *context,
                          ts_err *err) {
     sqlite3_stmt *stmt = NULL;
     const char *const place[3] = {problem, target, device};
-    TS_TRY(start(w, DB_QUERY_RESULTS, place, &stmt, err));
+    TS_TRY(start(r, DB_QUERY_RESULTS, place, &stmt, err));
     ts_status status = TS_STATUS_OK;
     while (status == TS_STATUS_OK) {
         int code = sqlite3_step(stmt);
         if (code == SQLITE_DONE) break;
         if (code != SQLITE_ROW) {
-            status = db_sql_fail(w->db, code, w->path, "read its results", err);
+            status = db_sql_fail(r->db, code, r->path, "read its results", err);
             break;
         }
         ts_arena strings = {0};
@@ -88,24 +122,24 @@ ts_status db_each_result(db_writer *w, const char *problem, const char *target, 
     return status;
 }
 
-ts_status db_read_winner(db_writer *w, const char *problem, const char *target, const char *device,
+ts_status db_read_winner(db_reader *r, const char *problem, const char *target, const char *device,
                          ts_arena *arena, db_winner *out, ts_err *err) {
     sqlite3_stmt *stmt = NULL;
     const char *const place[3] = {problem, target, device};
     db_winner winner = {0};
-    TS_TRY(start(w, DB_QUERY_WINNER, place, &stmt, err));
+    TS_TRY(start(r, DB_QUERY_WINNER, place, &stmt, err));
     ts_status status = TS_STATUS_OK;
     int code = sqlite3_step(stmt);
     if (code == SQLITE_DONE) {
-        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no winner of %s for %s on %s", w->path,
+        status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s has no winner of %s for %s on %s", r->path,
                          problem, target, device);
     } else if (code != SQLITE_ROW) {
-        status = db_sql_fail(w->db, code, w->path, "read a winner", err);
+        status = db_sql_fail(r->db, code, r->path, "read a winner", err);
     } else {
         status = db_record_load(stmt, &db_winner_record, arena, &winner, err);
         if (status == TS_STATUS_CORRUPT) {
             status = ts_fail(err, TS_STATUS_NOT_FOUND, "%s: the winner of %s on %s is damaged",
-                             w->path, problem, device);
+                             r->path, problem, device);
         }
     }
     if (status == TS_STATUS_OK) {

@@ -57,6 +57,9 @@ typedef struct db_result {
     const char *evidence; /* JSON: clocks, policy, raw samples */
 } db_result;
 
+/* The verdict of a predicted winner that the ranking has not seen yet. */
+#define DB_UNRANKED "unranked"
+
 /* The choice for (problem, target, device). Never overwrites a better one: measured beats predicted. */
 typedef struct db_winner {
     const char *problem, *target;
@@ -70,7 +73,7 @@ typedef struct db_winner {
         *family_hash; /* templates, args.h and family.lua at tuning time: differs -> tune again */
     const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
-    const char *verdict; /* "win", "tie" (default kept), "default" */
+    const char *verdict; /* "win", "tie" (default kept), "default"; predicted: of the ranking */
     const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded */
 } db_winner;
 
@@ -122,22 +125,34 @@ void db_writer_close(db_writer *writer);
 
 /* Inserts or finds the same kernel (by hash, which is computed here); *id receives its row. */
 ts_status db_write_kernel(db_writer *w, const db_kernel *kernel, int64_t *id, ts_err *err);
-/* Loads the kernel row `id`, blob included; strings live in `arena`. */
-ts_status db_read_kernel(db_writer *w, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err);
 /* One committed transaction per result; replaces that of the same (problem, variant, target, device name,
  * signature). INVALID_ARGUMENT: no such kernel. */
 ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err);
-/* Calls back for every stored result of (problem, target, device name), oldest first; strings live during
- * the call, which must not use the writer. A row that fails its hash is skipped, as if never measured. */
-ts_status db_each_result(db_writer *w, const char *problem, const char *target, const char *device,
-                         void (*each)(void *context, const db_result *result), void *context,
-                         ts_err *err);
 /* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one, and
  * ends what was predicted for the problem on the target. */
 ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err);
-/* The stored winner, strings in `arena`; NOT_FOUND if there is none or it fails its hash. */
-ts_status db_read_winner(db_writer *w, const char *problem, const char *target, const char *device,
-                         ts_arena *arena, db_winner *out, ts_err *err);
 ts_status db_meta_set(db_writer *w, const char *key, const char *value, ts_err *err);
+
+/* ---- asking row by row (resume.c); belongs to the tuner too ---- */
+
+typedef struct db_reader db_reader;
+
+/* Opens an existing file read-only and untrusted, also one that is signed, read-only or of an older schema
+ * version; refuses as db_image_load does. */
+ts_status db_reader_open(const char *path, db_reader **out, ts_err *err);
+void db_reader_close(db_reader *reader); /* NULL is allowed */
+/* For what the writer's file holds; lives as long as the writer, and is not closed. */
+db_reader *db_writer_reader(db_writer *writer);
+
+/* Loads the kernel row `id`, blob included; strings live in `arena`. */
+ts_status db_read_kernel(db_reader *r, int64_t id, ts_arena *arena, db_kernel *out, ts_err *err);
+/* Calls back for every stored result of (problem, target, device name), oldest first; strings live during
+ * the call, which must not use the reader. A row that fails its hash is skipped, as if never measured. */
+ts_status db_each_result(db_reader *r, const char *problem, const char *target, const char *device,
+                         void (*each)(void *context, const db_result *result), void *context,
+                         ts_err *err);
+/* The stored winner, strings in `arena`; NOT_FOUND if there is none or it fails its hash. */
+ts_status db_read_winner(db_reader *r, const char *problem, const char *target, const char *device,
+                         ts_arena *arena, db_winner *out, ts_err *err);
 
 #endif

@@ -146,16 +146,17 @@ static int run_step(db_writer *w, db_step step, const binding *b, int64_t *id) {
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* Runs `count` steps as one committed transaction; *id: the last row id that one of them returned.
- */
+/* Runs `count` steps as one committed transaction, or within the one that is open (merge.c); *id: the last
+ * row id that one of them returned. */
 static ts_status store(db_writer *w, const db_step *steps, size_t count, const binding *b,
                        int64_t *id, ts_err *err) {
-    int code = sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    bool alone = sqlite3_get_autocommit(w->db) != 0;
+    int code = alone ? sqlite3_exec(w->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) : SQLITE_OK;
     for (size_t i = 0; i < count && code == SQLITE_OK; i++) code = run_step(w, steps[i], b, id);
-    if (code == SQLITE_OK) code = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL);
+    if (code == SQLITE_OK && alone) code = sqlite3_exec(w->db, "COMMIT", NULL, NULL, NULL);
     if (code == SQLITE_OK) return TS_STATUS_OK;
     ts_status status = db_sql_fail(w->db, code, w->path, "store a row", err);
-    sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
+    if (alone) sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
     return status;
 }
 
@@ -351,6 +352,7 @@ ts_status db_writer_open(const char *path, db_writer **out, ts_err *err) {
     status = prepare_file(w, err);
     if (status != TS_STATUS_OK) goto done;
     sqlite3_db_config(w->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
+    w->reader = (db_reader){.db = w->db, .path = w->path};
     *out = w;
     w = NULL;
 
@@ -364,7 +366,7 @@ done:
 void db_writer_close(db_writer *w) {
     if (!w) return;
     for (size_t i = 0; i < DB_STEP_COUNT; i++) sqlite3_finalize(w->steps[i]);
-    for (size_t i = 0; i < DB_QUERY_COUNT; i++) sqlite3_finalize(w->queries[i]);
+    db_reader_finish(&w->reader);
     /* So that the file stands alone. While others have it open neither works, and need not: the
      * last one to close does it, hence the short wait. */
     enum { CLOSE_WAIT_MS = 100 };

@@ -1,5 +1,5 @@
-/* The writer object, shared by write.c (stores) and resume.c (asks what is stored). Internal to
- * db/. */
+/* The writer object, shared by write.c (stores) and merge.c, and the reader object of resume.c, which is
+ * part of it. Internal to db/. */
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
 
@@ -29,11 +29,20 @@ typedef enum db_query {
     DB_QUERY_COUNT
 } db_query;
 
+struct db_reader {
+    sqlite3 *db;
+    char *path;                            /* the reader's own, or the writer's */
+    sqlite3_stmt *queries[DB_QUERY_COUNT]; /* prepared at first use, finalized at close */
+};
+
 struct db_writer {
     sqlite3 *db;
     char *path;
-    sqlite3_stmt *steps[DB_STEP_COUNT]; /* prepared at first use, finalized at close */
-    sqlite3_stmt *queries[DB_QUERY_COUNT];
+    sqlite3_stmt *steps[DB_STEP_COUNT]; /* as above */
+    db_reader reader;                   /* of the same connection */
 };
+
+/* Finalizes the reader's statements. */
+void db_reader_finish(db_reader *reader);
 
 #endif

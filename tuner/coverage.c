@@ -28,7 +28,7 @@ static ts_status store_winner(tuner_campaign *campaign, tuner_task *task,
                            .default_us = candidate->result.time_us,
                            .flops = task->flops,
                            .bytes = task->bytes,
-                           .verdict = measured ? "default" : TUNER_UNRANKED};
+                           .verdict = measured ? "default" : DB_UNRANKED};
     return tuner_ledger_choose(&campaign->ledger, &choice, err);
 }
 

@@ -66,8 +66,9 @@ ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
                             ts_err *err) {
     past_walk walk = {.arena = arena};
     tuner_past_list list = {0};
-    ts_status status = db_each_result(ledger->db, problem->text, gen_target_name(target),
-                                      ledger->device.name, keep_past, &walk, err);
+    ts_status status = db_each_result(db_writer_reader(ledger->db), problem->text,
+                                      gen_target_name(target), ledger->device.name, keep_past,
+                                      &walk, err);
     if (status == TS_STATUS_OK && walk.count) {
         list.items = ts_arena_alloc(arena, walk.count * sizeof *list.items);
         if (list.items)
@@ -95,15 +96,15 @@ const tuner_past *tuner_past_find(const tuner_past_list *list, const char *varia
 ts_status tuner_ledger_winner(tuner_ledger *ledger, const tuner_problem *problem,
                               const gen_target *target, ts_arena *arena, db_winner *out,
                               ts_err *err) {
-    return db_read_winner(ledger->db, problem->text, gen_target_name(target), ledger->device.name,
-                          arena, out, err);
+    return db_read_winner(db_writer_reader(ledger->db), problem->text, gen_target_name(target),
+                          ledger->device.name, arena, out, err);
 }
 
 bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
                              const tuner_compiler *compiler, bool measured) {
     bool was_measured = strcmp(winner->evidence, "measured") == 0;
     bool finished = was_measured ? !isnan(winner->ci_low_us)
-                                 : strcmp(winner->verdict, TUNER_UNRANKED) != 0;
+                                 : strcmp(winner->verdict, DB_UNRANKED) != 0;
     return (was_measured || !measured) && finished &&
            tuner_winner_matches(winner, family, compiler);
 }

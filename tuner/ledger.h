@@ -49,8 +49,6 @@ bool tuner_winner_matches(const db_winner *winner, const gen_family *family,
  * be `measured`, the outcome of a finished ranking. */
 bool tuner_winner_is_current(const db_winner *winner, const gen_family *family,
                              const tuner_compiler *compiler, bool measured);
-/* The verdict of a predicted entry that the ranking has not seen yet. */
-#define TUNER_UNRANKED "unranked"
 
 /* Stores the candidate's kernel; *id receives its row. */
 ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candidate,

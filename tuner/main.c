@@ -15,6 +15,7 @@ static const char tune_help[] =
     "  --family NAME         the model shapes of one family\n"
     "  --problem 'SPEC'      one problem: \"norm m=64 d=256 kind=rms dtype=fp32\"\n"
     "  --dtype LIST          only these dtypes: fp32,bf16,fp16\n"
+    "  --shard I/N           of all that, the I-th of N parts, for N machines; see tune merge\n"
     "  --templates DIR       families and targets besides the built-in ones\n"
     "  --templates-root DIR  instead of the built-in ones\n"
     "For what\n"
@@ -119,6 +120,16 @@ static const char export_help[] =
     "\n"
     "The first tunable is \"version\", the family's template; a tunable that a version lacks is 0\n"
     "there, or - among texts. Times are milliseconds.\n";
+static const char merge_help[] =
+    "tune merge [--db FILE] FILE...        several databases into one\n"
+    "\n"
+    "  --db FILE             what they are merged into; made if it is missing, else added to\n"
+    "  --json                one JSON object a decision, then the numbers\n"
+    "\n"
+    "Of two entries for the same problem, target and device one stays: measured over predicted,\n"
+    "raced over provisional, then the newer race, then the narrower interval. Each such choice is\n"
+    "a line. Files may be signed, shipped or of an older version. A damaged row is skipped, said,\n"
+    "and makes the exit code 1; any other failure leaves --db as it was.\n";
 static const char keygen_help[] =
     "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
 static const char sign_help[] =
@@ -138,6 +149,7 @@ static const struct command {
     {"explain", tuner_command_explain, explain_help},
     {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
+    {"merge", tuner_command_merge, merge_help},
     {"keygen", tuner_command_keygen, keygen_help},
     {"sign", tuner_command_sign, sign_help},
 };

@@ -47,6 +47,26 @@ static ts_status read_duration(const char *name, const char *text, double *out, 
                    name, text);
 }
 
+/* "2/8": plain digits, from 1. */
+static ts_status read_shard(const char *text, int *shard, int *shards, ts_err *err) {
+    enum { MOST = 100000 };
+    long numbers[2] = {0, 0};
+    const char *at = text;
+    for (int i = 0; i < 2; i++) {
+        size_t digits = strspn(at, "0123456789");
+        if (digits == 0 || digits > 6 || at[digits] != (i ? '\0' : '/')) break;
+        numbers[i] = strtol(at, NULL, 10);
+        at += digits + 1;
+    }
+    if (numbers[0] < 1 || numbers[0] > numbers[1] || numbers[1] > MOST)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "--shard %s: not I/N such as 2/8, with I from 1 to N and N up to %d", text,
+                       MOST);
+    *shard = (int)numbers[0];
+    *shards = (int)numbers[1];
+    return TS_STATUS_OK;
+}
+
 static ts_status add_pick(tuner_options *o, tuner_pick_kind kind, const char *text, ts_err *err) {
     if (o->pick_count == TUNER_MAX_PICKS)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d selections", TUNER_MAX_PICKS);
@@ -71,6 +91,7 @@ enum option_id {
     OPT_FAMILY,
     OPT_PROBLEM,
     OPT_DTYPE,
+    OPT_SHARD,
     OPT_BUDGET,
     OPT_TIMEOUT,
     OPT_DEVICE,
@@ -104,6 +125,7 @@ static const struct option_row {
     [OPT_FAMILY] = {"family", true, TUNE | CHECK | VERIFY},
     [OPT_PROBLEM] = {"problem", true, TUNE | CHECK | VERIFY},
     [OPT_DTYPE] = {"dtype", true, TUNE | CHECK | VERIFY},
+    [OPT_SHARD] = {"shard", true, TUNE},
     [OPT_BUDGET] = {"budget", true, TUNE},
     [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK | REGRET | VERIFY},
     [OPT_DEVICE] = {"device", true, TUNE | CHECK | VERIFY},
@@ -153,6 +175,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_PROBLEM: return add_pick(o, TUNER_PICK_PROBLEM, value, err);
     case OPT_DEVICE: o->device = value; return TS_STATUS_OK;
     case OPT_DTYPE: o->dtypes = value; return TS_STATUS_OK;
+    case OPT_SHARD: return read_shard(value, &o->shard, &o->shards, err);
     case OPT_BUDGET: return read_duration("budget", value, &o->budget_s, err);
     case OPT_TIMEOUT: return read_duration("timeout", value, &o->timeout_s, err);
     case OPT_TEMPLATES: return add_templates(o, value, err);

@@ -22,6 +22,7 @@ typedef struct tuner_options {
     const char *db;  /* NULL: the default place */
     tuner_pick picks[TUNER_MAX_PICKS];
     size_t pick_count;
+    int shard, shards;  /* 1/4: the first of four parts; 0/0: all */
     const char *dtypes; /* comma-separated; NULL: all */
     double budget_s;
     double timeout_s;   /* for one candidate on the device */

@@ -150,7 +150,7 @@ static void print_race(const char *text) {
     json_decref(race);
 }
 
-static ts_status explain_winner(db_writer *db, const db_winner *w, ts_err *err) {
+static ts_status explain_winner(db_reader *db, const db_winner *w, ts_err *err) {
     printf("%s\n  target %s, device %s\n", w->problem, w->target,
            *w->device.name ? w->device.name : "any");
     printf("  %s: %s (%s", w->verdict, w->variant, w->evidence);
@@ -183,17 +183,17 @@ static void canonical(const char *words, ts_buf *out) {
 
 static ts_status explain(const char *path, const char *problem, ts_err *err) {
     db_image image = {0};
-    db_writer *db = NULL;
+    db_reader *db = NULL;
     size_t found = 0;
     ts_status status = db_image_load(path, NULL, &image, err);
     if (status != TS_STATUS_OK) return status;
-    status = db_writer_open(path, &db, err);
+    status = db_reader_open(path, &db, err);
     for (size_t i = 0; i < image.winner_count && status == TS_STATUS_OK; i++) {
         if (strcmp(image.winners[i].winner.problem, problem) != 0) continue;
         found++;
         status = explain_winner(db, &image.winners[i].winner, err);
     }
-    db_writer_close(db);
+    db_reader_close(db);
     db_image_free(&image);
     if (status == TS_STATUS_OK && found == 0)
         return ts_fail(err, TS_STATUS_NOT_FOUND,

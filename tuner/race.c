@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "channel.h"
 #include "numeric.h"
 
 enum { RESAMPLES = 1000 };
@@ -111,7 +112,8 @@ void tuner_conditions_text(const tuner_conditions *conditions, bool warm, ts_buf
 
 void tuner_race_text(const tuner_rounds *rounds, const char *const *variants, int count,
                      const tuner_race *race, bool warm, uint64_t seed, ts_buf *out) {
-    ts_buf_printf(out, "{\"verdict\":\"%s\",\"rounds\":%d,", race->verdict, rounds->counts[0]);
+    ts_buf_printf(out, "{\"at\":%.3f,\"verdict\":\"%s\",\"rounds\":%d,", tuner_unix_time_s(),
+                  race->verdict, rounds->counts[0]);
     tuner_conditions_text(&rounds->conditions, warm, out);
     ts_buf_printf(out, ",\"finalists\":[");
     for (int k = 0; k < count; k++) {

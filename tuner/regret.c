@@ -27,7 +27,7 @@ typedef struct audit {
     tuner_session session;
     tuner_progress progress;
     db_image image;
-    db_writer *db;
+    db_reader *db;
     outcome *outcomes;
     size_t count;
 } audit;
@@ -171,7 +171,7 @@ static void print_medians(const audit *a) {
 
 static ts_status run_audit(audit *a, const char *path, ts_err *err) {
     TS_TRY(db_image_load(path, NULL, &a->image, err));
-    TS_TRY(db_writer_open(path, &a->db, err));
+    TS_TRY(db_reader_open(path, &a->db, err));
     a->outcomes = calloc(a->image.winner_count + 1, sizeof *a->outcomes);
     if (!a->outcomes) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "regrets");
     tuner_progress_stage(&a->progress, "rank", 0);
@@ -199,7 +199,7 @@ ts_status tuner_command_regret(int argc, char **argv, int *exit_code, ts_err *er
     if (status == TS_STATUS_OK) status = tuner_database_path(options.db, &path, err);
     if (status == TS_STATUS_OK) status = run_audit(&a, path.data, err);
     *exit_code = tuner_interrupted ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;
-    db_writer_close(a.db);
+    db_reader_close(a.db);
     db_image_free(&a.image);
     free(a.outcomes);
     ts_buf_free(&path);

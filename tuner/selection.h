@@ -8,6 +8,7 @@
 typedef struct tuner_selection {
     tuner_problem *problems;
     size_t count, capacity;
+    size_t whole; /* problems of all shards together */
 } tuner_selection;
 
 /* Problems of the picks; without any, those in `list` ("model", "smoke") of every family's cases.

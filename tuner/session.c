@@ -9,6 +9,7 @@
 #include "compile_cache.h"
 #include "oracle.h"
 #include "process.h"
+#include "shard.h"
 #include "templates_dir.h"
 
 volatile sig_atomic_t tuner_interrupted;
@@ -106,6 +107,9 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
     s->lab.ptx = options->ptx;
     TS_TRY(look_for_device(s, err));
     TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
+    s->selection.whole = s->selection.count;
+    if (options->shards)
+        TS_TRY(tuner_shard(s->g, &s->selection, options->shard, options->shards, err));
     return build_oracles(s, err);
 }
 

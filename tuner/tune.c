@@ -36,7 +36,16 @@ static void say_device(tuner_campaign *campaign, const char *path) {
         target, path);
 }
 
+static void say_shard(tuner_campaign *campaign) {
+    const tuner_session *s = campaign->session;
+    if (s->options->shards)
+        tuner_progress_line(&campaign->progress, "shard %d/%d: %zu of %zu problems",
+                            s->options->shard, s->options->shards, s->selection.count,
+                            s->selection.whole);
+}
+
 static void say_nothing_new(tuner_campaign *campaign, const char *path) {
+    if (campaign->session->selection.count == 0) return; /* an empty shard has said so */
     tuner_progress_line(
         &campaign->progress,
         "nothing new to measure: %zu problems are up to date in %s (--fresh measures them again)",
@@ -147,6 +156,7 @@ static ts_status run_campaign(tuner_campaign *campaign, const char *path, const 
                                        gen_target_kind(campaign->session->target) == GEN_CPU;
     TS_TRY(tuner_campaign_plan(campaign, err));
     say_device(campaign, path);
+    say_shard(campaign);
     TS_TRY(write_meta(campaign, err));
     TS_TRY(tuner_campaign_account(campaign, err));
     campaign->progress.tally = &campaign->tally;

@@ -77,8 +77,8 @@ static void check_rows(const char *path, int round, const int32_t acknowledged[W
     for (int i = 0; i < WRITERS; i++) {
         tally t = {.rows = 0};
         snprintf(t.prefix, sizeof t.prefix, "axpy/rows round=%d writer=%d ", round, i);
-        CHECK_OK(
-            db_each_result(w, place.problem, place.target, place.device.name, count_row, &t, &err));
+        CHECK_OK(db_each_result(db_writer_reader(w), place.problem, place.target, place.device.name,
+                                count_row, &t, &err));
         /* One more may be committed whose acknowledgement the kill prevented. */
         assert_in_range(t.rows, acknowledged[i], acknowledged[i] + 1);
     }

@@ -16,6 +16,7 @@
 #include <ftw.h>
 #include <sqlite3.h>
 
+#include "db/file.h"
 #include "db/store.h"
 
 #define UNUSED __attribute__((unused))
@@ -246,6 +247,34 @@ UNUSED static int64_t query_int(const char *path, const char *sql) {
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     return value;
+}
+
+/* ---- older files ---- */
+
+/* A sample whose winners say nothing of their race, turned back into what version 1 wrote. */
+UNUSED static void write_version_1(const char *path, int winners) {
+    static const char set_aside[] =
+        "PRAGMA legacy_alter_table = ON; BEGIN;"
+        "ALTER TABLE winner RENAME TO w2; ALTER TABLE blob RENAME TO b2";
+    static const char fill[] =
+        "INSERT INTO blob SELECT id, hash, bytes FROM b2;"
+        "INSERT INTO winner SELECT id, problem_id, target_id, device_id, kernel_id, variant,"
+        " evidence, time_us, ci_low_us, ci_high_us, default_us, gflops, gbytes, family_hash,"
+        " oracle_hash, compiler, verdict, hash FROM w2;"
+        "DROP TABLE w2; DROP TABLE b2; PRAGMA user_version = 1; COMMIT";
+    write_sample(path, winners);
+    db_writer *w = open_writer(path);
+    for (int i = 0; i < winners; i++) {
+        db_kernel kernel = sample_kernel(i);
+        db_winner winner = sample_winner(i, write_kernel(w, &kernel));
+        winner.race = NULL;
+        CHECK_OK(db_write_winner(w, &winner, &err));
+    }
+    db_writer_close(w);
+    ts_buf sql = {0};
+    ts_buf_printf(&sql, "%s; %s; %s", set_aside, db_schema_1_sql, fill);
+    run_sql(path, sql.data);
+    ts_buf_free(&sql);
 }
 
 #endif

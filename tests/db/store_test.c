@@ -64,21 +64,22 @@ static void writer_reads_back_kernel_and_winner(void **state) {
     CHECK_OK(db_write_winner(w, &winner, &err));
 
     ts_arena arena = {0};
-    CHECK_OK(db_read_kernel(w, id, &arena, &kernel_back, &err));
+    CHECK_OK(db_read_kernel(db_writer_reader(w), id, &arena, &kernel_back, &err));
     assert_true(same_kernel(&kernel, &kernel_back));
     assert_int_equal(kernel_back.id, id);
-    CHECK_OK(
-        db_read_winner(w, winner.problem, "sm_90a", "NVIDIA H200", &arena, &winner_back, &err));
+    CHECK_OK(db_read_winner(db_writer_reader(w), winner.problem, "sm_90a", "NVIDIA H200", &arena,
+                            &winner_back, &err));
     assert_true(same_winner(&winner, &winner_back));
     assert_int_equal(winner_back.kernel_id, id);
 
-    CHECK_FAILS(db_read_kernel(w, id + 1, &arena, &kernel_back, &err), TS_STATUS_NOT_FOUND,
-                "kernel 2");
-    CHECK_FAILS(db_read_winner(w, "none", "sm_90a", "NVIDIA H200", &arena, &winner_back, &err),
+    CHECK_FAILS(db_read_kernel(db_writer_reader(w), id + 1, &arena, &kernel_back, &err),
+                TS_STATUS_NOT_FOUND, "kernel 2");
+    CHECK_FAILS(db_read_winner(db_writer_reader(w), "none", "sm_90a", "NVIDIA H200", &arena,
+                               &winner_back, &err),
                 TS_STATUS_NOT_FOUND, "none");
-    CHECK_FAILS(
-        db_read_winner(w, winner.problem, "sm_80", "NVIDIA H200", &arena, &winner_back, &err),
-        TS_STATUS_NOT_FOUND, "sm_80");
+    CHECK_FAILS(db_read_winner(db_writer_reader(w), winner.problem, "sm_80", "NVIDIA H200", &arena,
+                               &winner_back, &err),
+                TS_STATUS_NOT_FOUND, "sm_80");
     ts_arena_free(&arena);
     db_writer_close(w);
 }
@@ -104,7 +105,8 @@ static void see(void *context, const db_result *result) {
 
 static seen results_of(db_writer *w, const db_result *like) {
     seen s = {0};
-    CHECK_OK(db_each_result(w, like->problem, like->target, like->device.name, see, &s, &err));
+    CHECK_OK(db_each_result(db_writer_reader(w), like->problem, like->target, like->device.name,
+                            see, &s, &err));
     return s;
 }
 
@@ -213,8 +215,8 @@ static void measured_is_never_replaced_by_predicted(void **state) {
         winner.device.driver = steps[i].driver;
         winner.time_us = steps[i].time_us;
         CHECK_OK(db_write_winner(w, &winner, &err));
-        CHECK_OK(db_read_winner(w, winner.problem, winner.target, winner.device.name, &arena, &back,
-                                &err));
+        CHECK_OK(db_read_winner(db_writer_reader(w), winner.problem, winner.target,
+                                winner.device.name, &arena, &back, &err));
         assert_true(back.time_us == steps[i].expected_us);
     }
     ts_arena_free(&arena);
@@ -319,11 +321,13 @@ static void tuning_again_repairs_a_damaged_row(void **state) {
     ts_arena arena = {0};
     db_winner winner = sample_winner(1, 2), unused_winner;
     db_kernel unused_kernel;
-    CHECK_FAILS(
-        db_read_winner(w, winner.problem, "sm_90a", h200.name, &arena, &unused_winner, &err),
-        TS_STATUS_NOT_FOUND, "damaged");
-    CHECK_FAILS(db_read_kernel(w, 1, &arena, &unused_kernel, &err), TS_STATUS_CORRUPT, "hash");
-    CHECK_FAILS(db_read_kernel(w, 2, &arena, &unused_kernel, &err), TS_STATUS_CORRUPT, "blob");
+    CHECK_FAILS(db_read_winner(db_writer_reader(w), winner.problem, "sm_90a", h200.name, &arena,
+                               &unused_winner, &err),
+                TS_STATUS_NOT_FOUND, "damaged");
+    CHECK_FAILS(db_read_kernel(db_writer_reader(w), 1, &arena, &unused_kernel, &err),
+                TS_STATUS_CORRUPT, "hash");
+    CHECK_FAILS(db_read_kernel(db_writer_reader(w), 2, &arena, &unused_kernel, &err),
+                TS_STATUS_CORRUPT, "blob");
     db_result first = sample_result(0);
     assert_int_equal(results_of(w, &first).count, 1); /* of two */
     ts_arena_free(&arena);

@@ -39,6 +39,14 @@ wait $!
 check "an original that changed meanwhile is not overwritten" test $? = 1
 check "and both files are named" grep -q "t.db was changed by another program.*$scratch/local" "$scratch/err"
 
+# Merging: from there and to there.
+check "a part" "$tune" --gpu cpu --problem 'argmax m=3 v=2000' --db "$scratch/part.db" --budget 2s --quiet
+rm -rf "$scratch/local"/*
+LD_PRELOAD="$shim" "$tune" merge --db "$db" "$scratch/part.db" "$db" >"$scratch/out" 2>"$scratch/err"
+check "merged" test $? = 0
+check "into the original" test "$(query "$db" "SELECT count(*) FROM problem WHERE text LIKE 'argmax%'")" = 1
+check "which stands alone, and no copy is left" test "$(ls "$(dirname "$db")") $(copies)" = "t.db 0"
+
 TMPDIR=$scratch/network run --problem "$problem"
 check "no local folder: refused" test $? = 1
 check "with what to set" grep -q "set TMPDIR to a folder on a disk of this machine" "$scratch/err"

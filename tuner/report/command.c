@@ -20,7 +20,8 @@ ts_status tuner_campaign_page(tuner_campaign *campaign, const char *path, double
             places[count++] = (tuner_page_place){campaign->tasks[i].problem->text,
                                                  gen_target_name(s->target),
                                                  campaign->ledger.device.name};
-    ts_status status = tuner_page_write(campaign->ledger.db, places, count, copy_gbytes, path, err);
+    ts_status status = tuner_page_write(db_writer_reader(campaign->ledger.db), places, count,
+                                        copy_gbytes, path, err);
     free(places);
     return status;
 }
@@ -29,10 +30,10 @@ ts_status tuner_campaign_page(tuner_campaign *campaign, const char *path, double
 static ts_status write_page(const char *path, char **problems, int count, const char *out,
                             ts_err *err) {
     db_image image = {0};
-    db_writer *db = NULL;
+    db_reader *db = NULL;
     size_t found = 0;
     TS_TRY(db_image_load(path, NULL, &image, err));
-    ts_status status = db_writer_open(path, &db, err);
+    ts_status status = db_reader_open(path, &db, err);
     tuner_page_place *places = calloc(image.winner_count + 1, sizeof *places);
     if (status == TS_STATUS_OK && !places) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "report");
     for (size_t i = 0; i < image.winner_count && status == TS_STATUS_OK; i++) {
@@ -46,7 +47,7 @@ static ts_status write_page(const char *path, char **problems, int count, const 
                          path);
     if (status == TS_STATUS_OK) status = tuner_page_write(db, places, found, NAN, out, err);
     free(places);
-    db_writer_close(db);
+    db_reader_close(db);
     db_image_free(&image);
     return status;
 }

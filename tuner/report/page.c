@@ -55,7 +55,7 @@ static json_t *winner_json(const db_winner *w) {
                      "gbytes", tuner_json_number(w->gbytes), "finalists", finalists(w));
 }
 
-static ts_status add_place(db_writer *db, const tuner_page_place *place, const char *key,
+static ts_status add_place(db_reader *db, const tuner_page_place *place, const char *key,
                            tuner_tally *tally, json_t *problems, ts_err *err) {
     ts_arena arena = {0};
     db_winner winner;
@@ -94,7 +94,7 @@ static bool one_place(const tuner_page_place *places, size_t count) {
     return true;
 }
 
-static ts_status collect(db_writer *db, const tuner_page_place *places, size_t count,
+static ts_status collect(db_reader *db, const tuner_page_place *places, size_t count,
                          double copy_gbytes, json_t **out, ts_err *err) {
     tuner_tally tally = {0};
     json_t *problems = json_array();
@@ -137,7 +137,7 @@ static void put_data(ts_buf *page, json_t *data) {
     free(text);
 }
 
-ts_status tuner_page_write(db_writer *db, const tuner_page_place *places, size_t count,
+ts_status tuner_page_write(db_reader *db, const tuner_page_place *places, size_t count,
                            double copy_gbytes, const char *path, ts_err *err) {
     json_t *data = NULL;
     ts_buf page = {0};

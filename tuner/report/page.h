@@ -11,7 +11,7 @@ typedef struct tuner_page_place { /* a problem as it was tuned on one device; te
 
 /* Writes `path` whole or not at all, from what the database `db` holds of the places. `copy_gbytes`:
  * measured copy speed of the device in GB/s, NaN or 0 where it is not known. IO: names the path. */
-ts_status tuner_page_write(db_writer *db, const tuner_page_place *places, size_t count,
+ts_status tuner_page_write(db_reader *db, const tuner_page_place *places, size_t count,
                            double copy_gbytes, const char *path, ts_err *err);
 
 #endif
