@@ -19,7 +19,7 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 # One list a part; a new .c file in a folder is found by itself.
 SRC_BASE    := db/base.c
 SRC_READ    := db/read.c db/row.c db/blob.c db/file.c db/signature.c db/schema.c
-SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/winners.c
+SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/winners.c db/winners_read.c
 # Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
 LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
 NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))

@@ -26,6 +26,7 @@ static const char tune_help[] =
     "  --db FILE             default: TUNESMITH_DB, else tunesmith/tunesmith.db in the user's\n"
     "                        data directory\n"
     "  --budget TIME         for the search, after every default is stored: 90s, 3m (default), 1h\n"
+    "  --nvrtc PATH          this NVRTC library: an older one makes code for older drivers\n"
     "  --timeout TIME        for one candidate on the device (default 40s), then it is given up\n"
     "  --strategy NAME       auto, exhaustive, random, local, annealing, genetic, model\n"
     "  --seed N              of inputs and strategies (default 1)\n"
@@ -44,7 +45,7 @@ static const char check_help[] =
     "tune check [options]    checks variants against the fp64 oracle; stores nothing\n"
     "\n"
     "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
-    "  --jobs, --seed, --timeout, --require-device, --quiet\n"
+    "  --jobs, --seed, --timeout, --require-device, --nvrtc, --quiet\n"
     "                        as for tune; without a selection: the smoke cases of every family\n"
     "  --sample N            each version's first variant and N others, by --seed (default: all)\n"
     "  --compile-only        do not run them\n"
@@ -105,6 +106,20 @@ static const char export_help[] =
     "  --out PATH            a file, or a folder that gets one a device (default db/winners)\n"
     "  --ship                PATH becomes a database of the winners and defaults only, packed and\n"
     "                        read-only; sign it with `tune sign`\n";
+static const char build_help[] =
+    "tune build [options] FILE|DIR...      a database from winners' text, without a device\n"
+    "\n"
+    "  --db FILE             the new database; it must not exist\n"
+    "  --gpu TARGET          only this target (or cpu: all of its levels); may be repeated\n"
+    "  --nvrtc PATH          this NVRTC library: an older one makes code for older drivers\n"
+    "  --templates, --templates-root, --jobs, --quiet\n"
+    "                        as for tune\n"
+    "\n"
+    "Reads what `tune export` writes (a folder: its *.json), compiles each winner and the default of\n"
+    "its specialization, and stores them with the times of the text. Where the source, the compiler\n"
+    "or the oracle is not the one that was measured, the entry is stored as predicted, with the old\n"
+    "times as history, and `tune` measures it again. What no longer fits is named and left out;\n"
+    "exit 1 then, though the rest is stored.\n";
 static const char keygen_help[] =
     "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
 static const char sign_help[] =
@@ -124,6 +139,7 @@ static const struct command {
     {"explain", tuner_command_explain, explain_help},
     {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
+    {"build", tuner_command_build, build_help},
     {"keygen", tuner_command_keygen, keygen_help},
     {"sign", tuner_command_sign, sign_help},
 };
