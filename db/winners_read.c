@@ -108,7 +108,10 @@ static ts_status read_winner(const text_reader *r, const json_t *line, db_text_w
     const char *evidence = out->winner.evidence;
     if (strcmp(evidence, "measured") != 0 && strcmp(evidence, "predicted") != 0)
         return bad(r, "evidence", "must be \"measured\" or \"predicted\"");
-    return db_record_check(&db_winner_record, &out->winner, r->err);
+    ts_err why;
+    if (db_record_check(&db_winner_record, &out->winner, &why) != TS_STATUS_OK)
+        return bad(r, "too long", why.message);
+    return TS_STATUS_OK;
 }
 
 /* ---- the file ---- */
