@@ -190,6 +190,16 @@ dist:
 	@gzip -9nc $(B)/dist.tar > $(B)/tunesmith-$(VERSION).tar.gz && rm $(B)/dist.tar
 	@echo "  $(B)/tunesmith-$(VERSION).tar.gz"
 
+## make release     RELEASE_OUT (build)/tunesmith-VERSION-linux-MACHINE.tar.gz: programs, library and a signed database a target of
+##                  RELEASE_WINNERS (db/winners), compiled from their text; signs with RELEASE_KEY=FILE, else with a key of its own
+RELEASE_WINNERS ?= db/winners
+RELEASE_OUT     ?= $(B)
+.PHONY: release
+release: all nvrtc
+	@rm -rf $(B)/release/stage
+	@$(MAKE) --no-print-directory install DESTDIR=$(B)/release/stage PREFIX=/release >/dev/null
+	@RELEASE_KEY="$(RELEASE_KEY)" runtime/release/pack $(B) $(VERSION) $(RELEASE_WINNERS) $(RELEASE_OUT)
+
 # Fuzzing: tests/fuzz/NAME_fuzz.c is one target, tests/fuzz/corpus/NAME/ its seeds. Everything is built a second time
 # with sanitizers: by clang with libFuzzer to search, by any compiler with a main of our own to replay the corpora.
 FUZZ_TARGETS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
