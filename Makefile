@@ -19,7 +19,7 @@ FAMILIES := $(notdir $(patsubst %/family.lua,%,$(wildcard templates/*/family.lua
 # One list a part; a new .c file in a folder is found by itself.
 SRC_BASE    := db/base.c
 SRC_READ    := db/read.c db/row.c db/blob.c db/file.c db/signature.c db/schema.c
-SRC_WRITE   := db/write.c db/ship.c db/migrate.c db/resume.c db/results.c db/winners.c db/merge.c db/merge_row.c db/evidence.c
+SRC_WRITE   := $(addprefix db/,write.c ship.c migrate.c resume.c results.c winners.c winners_read.c merge.c merge_row.c evidence.c)
 # Video files are read where libav's headers are; the libraries themselves are opened at run time, never linked.
 LIBAV       := $(shell pkg-config --exists libavformat libavcodec libswscale libavutil 2>/dev/null && echo yes)
 NOT_BUILT   := $(if $(LIBAV),runtime/vision/frames_no_file.c,runtime/vision/frames_file.c $(wildcard runtime/vision/libav*.c))
@@ -189,6 +189,16 @@ dist:
 	@git archive --format=tar --prefix=tunesmith-$(VERSION)/ -o $(B)/dist.tar HEAD
 	@gzip -9nc $(B)/dist.tar > $(B)/tunesmith-$(VERSION).tar.gz && rm $(B)/dist.tar
 	@echo "  $(B)/tunesmith-$(VERSION).tar.gz"
+
+## make release     RELEASE_OUT (build)/tunesmith-VERSION-linux-MACHINE.tar.gz: programs, library and a signed database a target of
+##                  RELEASE_WINNERS (db/winners), compiled from their text; signs with RELEASE_KEY=FILE, else with a key of its own
+RELEASE_WINNERS ?= db/winners
+RELEASE_OUT     ?= $(B)
+.PHONY: release
+release: all nvrtc
+	@rm -rf $(B)/release/stage
+	@$(MAKE) --no-print-directory install DESTDIR=$(B)/release/stage PREFIX=/release >/dev/null
+	@RELEASE_KEY="$(RELEASE_KEY)" runtime/release/pack $(B) $(VERSION) $(RELEASE_WINNERS) $(RELEASE_OUT)
 
 # Fuzzing: tests/fuzz/NAME_fuzz.c is one target, tests/fuzz/corpus/NAME/ its seeds. Everything is built a second time
 # with sanitizers: by clang with libFuzzer to search, by any compiler with a main of our own to replay the corpora.

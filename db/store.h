@@ -66,15 +66,19 @@ typedef struct db_winner {
     db_device device;
     int64_t kernel_id;
     const char *variant;
-    const char *evidence; /* "measured" or "predicted" */
+    /* "measured"; or "predicted": nobody has run this kernel. A prediction is of the static model,
+     * for any device of the target, whose name is empty then, or it was the winner of the named device
+     * with other code (verdict and race say with which). */
+    const char *evidence;
     double time_us, ci_low_us, ci_high_us, default_us;
     double gflops, gbytes; /* work of the problem, for share-of-limit printing */
     const char
         *family_hash; /* templates, args.h and family.lua at tuning time: differs -> tune again */
     const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
     const char *compiler;
-    const char *verdict; /* "win", "tie" (default kept), "default"; predicted: of the ranking */
-    const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded */
+    const char *verdict; /* "win", "tie" (default kept), "default"; of a prediction: its reason */
+    const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded. Of a winner with other
+                            code: {"measured": {signature, verdict, time_us, ...}}, what it was */
 } db_winner;
 
 /* ---- reader (read.c) ---- */
@@ -129,7 +133,7 @@ ts_status db_write_kernel(db_writer *w, const db_kernel *kernel, int64_t *id, ts
  * signature). INVALID_ARGUMENT: no such kernel. */
 ts_status db_write_result(db_writer *w, const db_result *result, ts_err *err);
 /* Replaces the winner of (problem, target, device); a measured one is never replaced by a predicted one, and
- * ends what was predicted for the problem on the target. */
+ * ends what was predicted for the problem on any device of the target. */
 ts_status db_write_winner(db_writer *w, const db_winner *winner, ts_err *err);
 ts_status db_meta_set(db_writer *w, const char *key, const char *value, ts_err *err);
 

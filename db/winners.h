@@ -3,7 +3,7 @@
 #ifndef DB_WINNERS_H
 #define DB_WINNERS_H
 
-#include "base.h"
+#include "store.h"
 
 #define DB_WINNERS_FORMAT 1
 
@@ -20,5 +20,24 @@
  * winners would look like all; NOT_FOUND: no winners; INVALID_ARGUMENT: several devices for one
  * file; IO. */
 ts_status db_export_winners(const char *db_path, const char *dir_or_file, ts_err *err);
+
+/* One winner as the text says it; `winner.kernel_id` is 0. */
+typedef struct db_text_winner {
+    db_winner winner;
+    const char *spec, *abi, *signature; /* of the kernel that was chosen */
+} db_text_winner;
+
+typedef struct db_text_winners {
+    db_text_winner *items;
+    size_t count;
+} db_text_winners;
+
+/* Reads such a file, all of it or nothing. Texts and *out live in `arena`; null is NaN; a field that
+ * format 1 did not always have takes the value that stands for its absence; members that are no
+ * field are passed over. The names in it (problem, variant, target) are not looked up: that is the
+ * caller's. Errors: those of ts_file_read; CORRUPT: not JSON, cut off, no winners, a member missing
+ * or of the wrong type or size, naming it; UNSUPPORTED: another format. */
+ts_status db_text_winners_read(const char *path, ts_arena *arena, db_text_winners *out,
+                               ts_err *err);
 
 #endif

@@ -75,14 +75,15 @@ static const char *const step_sql[DB_STEP_COUNT] = {
         " status, reason, time_us, spread_us, samples, error, evidence, hash)"
         " VALUES (" PLACE_IDS ", :variant, :signature, :kernel_id,"
         " :status, :reason, :time_us, :spread_us, :samples, :error, :evidence, :hash)",
-    /* A predicted winner removes and replaces predicted ones only; a measured one removes what was
-     * predicted for any device of the target. */
+    /* A predicted winner removes and replaces predicted ones only; a measured one also removes what
+     * was predicted for the target alone, which has no device's name. */
     [DB_STEP_DROP_WINNER] =
         "DELETE FROM winner WHERE" PLACE
         " AND (:evidence = 'measured' OR evidence <> 'measured')"
         " OR :evidence = 'measured' AND evidence = 'predicted'"
         " AND problem_id = (SELECT id FROM problem WHERE text = :problem)"
-        " AND target_id = (SELECT id FROM target WHERE name = :target)",
+        " AND target_id = (SELECT id FROM target WHERE name = :target)"
+        " AND device_id IN (SELECT id FROM device WHERE name = '')",
     [DB_STEP_WINNER] =
         "INSERT INTO winner (problem_id, target_id, device_id, kernel_id, variant, evidence,"
         " time_us, ci_low_us, ci_high_us, default_us, gflops, gbytes, family_hash, oracle_hash,"

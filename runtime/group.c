@@ -1,8 +1,9 @@
 /* The lookup ladder, and the choice among the kernels of one rung.
  *
- * Candidates of a group are sorted when the database is opened: measured on this device, measured
- * on another device of the same target (the nearest SM count wins), predicted, an older target, the
- * stored default. A rung is what ties in that order. The first find loads rungs from the top until
+ * Candidates of a group are sorted when the database is opened: chosen on this device, chosen on
+ * another device of the same target (the nearest SM count wins), predicted, an older target, the
+ * stored default. Chosen means measured; a winner whose code has changed since stands beside those
+ * that were measured, because the extents it was best for would else be left to winners of others. A rung is what ties in that order. The first find loads rungs from the top until
  * one holds a kernel that loads; the entries of that rung then serve every launch, nearest extents
  * first, with no lock.
  */
@@ -24,14 +25,14 @@ bool rt_candidate_rank(const ts_device *device, rt_candidate *candidate) {
     const db_winner *winner = candidate->winner;
     int index = target_index(device, candidate->kernel->target);
     if (index < 0) return false;
-    bool measured = winner && strcmp(winner->evidence, "measured") == 0;
+    bool of_device = winner && *winner->device.name;
     if (!winner) {
         candidate->tier = RT_TIER_DEFAULT;
         candidate->distance = index;
     } else if (index > 0) {
         candidate->tier = RT_TIER_OLDER;
-        candidate->distance = 2 * index + !measured;
-    } else if (!measured) {
+        candidate->distance = 2 * index + !of_device;
+    } else if (!of_device) {
         candidate->tier = RT_TIER_PREDICTED;
         candidate->distance = 0;
     } else {
@@ -115,6 +116,29 @@ static size_t load_rung(const rt_group *group, size_t begin, size_t end,
     return count;
 }
 
+static bool is_measured(const rt_candidate *candidate) {
+    return candidate->winner && strcmp(candidate->winner->evidence, "measured") == 0;
+}
+
+/* Winners whose code is not what was measured. */
+static void report_changed(const rt_candidate *first, const rt_candidate *end,
+                           const rt_group_source *source) {
+    size_t changed = 0, count = (size_t)(end - first);
+    const char *verdict = NULL;
+    if (first->tier > RT_TIER_NEAREST) return;
+    for (const rt_candidate *c = first; c < end; c++) {
+        if (is_measured(c)) continue;
+        changed++;
+        verdict = c->winner->verdict;
+    }
+    if (changed)
+        source->warn(source->context,
+                     "%s %s: %zu of %zu winners are not what was measured on %s (%.80s); run tune "
+                     "on this machine",
+                     first->kernel->family, first->kernel->spec, changed, count,
+                     first->winner->device.name, verdict);
+}
+
 /* Tells what the user should know about the rung in use; nothing where it is the best one. */
 static void report_step(const rt_candidate *chosen, const rt_group_source *source) {
     const rt_device_info *device = &source->device->info;
@@ -154,6 +178,7 @@ ts_status rt_group_load(rt_group *group, const rt_group_source *source, ts_err *
         size_t count = load_rung(group, begin, end, source, entries, &failure);
         if (count == 0) continue;
         report_step(first, source);
+        report_changed(first, &group->candidates[end], source);
         group->entries = entries;
         group->entry_count = count;
         atomic_store_explicit(&group->loaded, true, memory_order_release);

@@ -218,7 +218,8 @@ static ts_status load_kernel(void *context, const rt_candidate *candidate, const
     if (kernel->driver_min > device->info.driver_version)
         return ts_fail(
             err, TS_STATUS_UNSUPPORTED,
-            "needs a driver for CUDA %d.%d, this one is for %d.%d; update the driver or tune here",
+            "needs a driver for CUDA %d.%d, this one is for %d.%d; update the driver, or tune here "
+            "or `tune build` with an older NVRTC (--nvrtc)",
             kernel->driver_min / 1000, kernel->driver_min % 1000 / 10,
             device->info.driver_version / 1000, device->info.driver_version % 1000 / 10);
     if (!*slot) {

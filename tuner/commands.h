@@ -24,6 +24,7 @@ ts_status tuner_command_ls(int argc, char **argv, int *exit_code, ts_err *err); 
 ts_status tuner_command_explain(int argc, char **argv, int *exit_code, ts_err *err); /* query.c */
 ts_status tuner_command_export(int argc, char **argv, int *exit_code, ts_err *err);  /* export/ */
 ts_status tuner_command_merge(int argc, char **argv, int *exit_code, ts_err *err);   /* merge.c */
+ts_status tuner_command_build(int argc, char **argv, int *exit_code, ts_err *err);   /* build/ */
 ts_status tuner_command_keygen(int argc, char **argv, int *exit_code,
                                ts_err *err);                                      /* ship/sign.c */
 ts_status tuner_command_sign(int argc, char **argv, int *exit_code, ts_err *err); /* ship/sign.c */

@@ -33,6 +33,31 @@ void tuner_compile_options(const gen_target *target, ts_buf *out) {
     for (size_t i = 0; i < count; i++) ts_buf_printf(out, "%s%s", i ? " " : "", options[i]);
 }
 
+/* ---- what a compiler can do ---- */
+
+ts_status tuner_compiler_check(const tuner_compiler *compiler, const gen_target *target,
+                               ts_err *err) {
+    double wanted = 0;
+    int32_t newest = 0;
+    bool known = !compiler->capabilities[0] ||
+                 !gen_target_fact(target, "compute_capability", &wanted);
+    for (const int32_t *c = compiler->capabilities; *c && !known; c++) {
+        newest = *c;
+        known = *c == (int32_t)wanted;
+    }
+    if (known) return TS_STATUS_OK;
+    return ts_fail(err, TS_STATUS_UNSUPPORTED,
+                   "%s makes no code for %s (it knows sm_%d to sm_%d); give another NVRTC library "
+                   "with --nvrtc PATH",
+                   compiler->name, gen_target_name(target), compiler->capabilities[0], newest);
+}
+
+int32_t tuner_driver_min(const tuner_compiler *compiler, const gen_target *target) {
+    double of_chip = 0;
+    gen_target_fact(target, "driver_min", &of_chip);
+    return compiler->driver_min > (int32_t)of_chip ? compiler->driver_min : (int32_t)of_chip;
+}
+
 /* ---- requests, from the tuner's side ---- */
 
 void tuner_compile_put_describe(ts_buf *request, gen_kind kind) {

@@ -25,6 +25,8 @@ typedef struct tuner_compiler {
     char name[64]; /* "nvrtc 13.0", "gcc 12.2.0" */
     int32_t
         driver_min; /* CUDA driver that its blobs need, as cuDriverGetVersion counts; 0 for CPU */
+    int32_t capabilities[48]; /* compute capabilities that it knows, upwards; 0 ends them. None:
+                                 any */
 } tuner_compiler;
 
 typedef struct tuner_backend {
@@ -38,6 +40,16 @@ typedef struct tuner_backend {
 
 extern const tuner_backend tuner_nvrtc; /* nvrtc.c */
 extern const tuner_backend tuner_cc;    /* cc.c */
+
+/* The NVRTC library file that workers forked from now on use, instead of the first one found;
+ * borrowed. NULL: back to the search. */
+void tuner_nvrtc_use(const char *path);
+
+/* UNSUPPORTED where the compiler is too old for the target's chip, naming both. */
+ts_status tuner_compiler_check(const tuner_compiler *compiler, const gen_target *target,
+                               ts_err *err);
+/* The CUDA driver that the compiler's code for this target needs, as cuDriverGetVersion counts. */
+int32_t tuner_driver_min(const tuner_compiler *compiler, const gen_target *target);
 
 /* All options of a target as one line, space-separated: what the database stores. */
 void tuner_compile_options(const gen_target *target, ts_buf *out);

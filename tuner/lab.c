@@ -69,14 +69,21 @@ static tuner_built *add_built(tuner_lab *lab) {
     return built;
 }
 
-static void sign(const tuner_candidate *candidate, const char *source_hash,
-                 const tuner_compiler *compiler, char signature[TS_HASH_HEX]) {
+void tuner_signature(const char *source_hash, const char *compiler, const char *oracle_hash,
+                     char out[TS_HASH_HEX]) {
     ts_hash hash;
     ts_hash_init(&hash);
     ts_hash_text(&hash, source_hash);
-    ts_hash_text(&hash, compiler->name);
-    ts_hash_text(&hash, gen_family_oracle_hash(candidate->problem->problem.family));
-    ts_hash_final(&hash, signature);
+    ts_hash_text(&hash, compiler);
+    ts_hash_text(&hash, oracle_hash);
+    ts_hash_final(&hash, out);
+}
+
+static void sign(tuner_candidate *candidate, const char *source_hash,
+                 const tuner_compiler *compiler) {
+    tuner_signature(source_hash, compiler->name,
+                    gen_family_oracle_hash(candidate->problem->problem.family),
+                    candidate->signature);
 }
 
 static ts_status name_candidate(tuner_candidate *candidate, ts_err *err) {
@@ -97,18 +104,18 @@ ts_status tuner_lab_prepare(tuner_lab *lab, tuner_candidate *candidate, ts_err *
     ts_err refusal = {0};
     TS_TRY(name_candidate(candidate, err));
     TS_TRY(tuner_lab_compiler(lab, gen_target_kind(candidate->target), &compiler, err));
+    if (!lab->ptx) TS_TRY(tuner_compiler_check(compiler, candidate->target, err));
     candidate->result = (tuner_run_result){.time_us = NAN, .spread_us = NAN, .error = NAN};
     tuner_run_result_set(&candidate->result, "ok", "");
     if (gen_render(lab->g, &candidate->variant, &candidate->problem->problem, candidate->target,
                    &source, &refusal) != TS_STATUS_OK) {
         /* Its source does not exist: what the family's templates say now stands for it. */
-        sign(candidate, gen_family_hash(candidate->problem->problem.family), compiler,
-             candidate->signature);
+        sign(candidate, gen_family_hash(candidate->problem->problem.family), compiler);
         tuner_run_result_set(&candidate->result, "constraint", refusal.message);
         gen_source_free(&source);
         return TS_STATUS_OK;
     }
-    sign(candidate, source.hash, compiler, candidate->signature);
+    sign(candidate, source.hash, compiler);
     candidate->built = find_built(lab, candidate->signature);
     if (!candidate->built) {
         tuner_built *built = candidate->built = add_built(lab);

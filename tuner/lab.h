@@ -100,6 +100,9 @@ ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_bui
                          size_t count, tuner_rounds *out, ts_err *err);
 
 /* ---- candidates (lab.c) ---- */
+/* What a result belongs to: a source (gen_source.hash), a compiler (its name) and an oracle. */
+void tuner_signature(const char *source_hash, const char *compiler, const char *oracle_hash,
+                     char out[TS_HASH_HEX]);
 /* Names and renders the candidate: name, signature and built are set; a template that refuses the
  * variant leaves built NULL and the result filled. A status is a failure of ours (memory, no
  * compiler). */

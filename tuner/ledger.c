@@ -139,7 +139,7 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
                         .registers = built->compiled.registers,
                         .spill_bytes = built->compiled.spill_bytes,
                         .shared_bytes = built->compiled.shared_bytes,
-                        .driver_min = compiler->driver_min,
+                        .driver_min = tuner_driver_min(compiler, candidate->target),
                         .is_default = is_default};
     ts_status status = db_write_kernel(ledger->db, &kernel, id, err);
     ts_buf_free(&options);

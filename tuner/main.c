@@ -27,6 +27,7 @@ static const char tune_help[] =
     "  --db FILE             default: TUNESMITH_DB, else tunesmith/tunesmith.db in the user's\n"
     "                        data directory\n"
     "  --budget TIME         for the search, after every default is stored: 90s, 3m (default), 1h\n"
+    "  --nvrtc PATH          this NVRTC library: an older one makes code for older drivers\n"
     "  --timeout TIME        for one candidate on the device (default 40s), then it is given up\n"
     "  --strategy NAME       auto, exhaustive, random, local, annealing, genetic, model\n"
     "  --seed N              of inputs and strategies (default 1)\n"
@@ -45,7 +46,7 @@ static const char check_help[] =
     "tune check [options]    checks variants against the fp64 oracle; stores nothing\n"
     "\n"
     "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
-    "  --jobs, --seed, --timeout, --require-device, --quiet\n"
+    "  --jobs, --seed, --timeout, --require-device, --nvrtc, --quiet\n"
     "                        as for tune; without a selection: the smoke cases of every family\n"
     "  --sample N            each version's first variant and N others, by --seed (default: all)\n"
     "  --compile-only        do not run them\n"
@@ -130,6 +131,20 @@ static const char merge_help[] =
     "raced over provisional, then the newer race, then the narrower interval. Each such choice is\n"
     "a line. Files may be signed, shipped or of an older version. A damaged row is skipped, said,\n"
     "and makes the exit code 1; any other failure leaves --db as it was.\n";
+static const char build_help[] =
+    "tune build [options] FILE|DIR...      a database from winners' text, without a device\n"
+    "\n"
+    "  --db FILE             the new database; it must not exist\n"
+    "  --gpu TARGET          only this target (or cpu: all of its levels); may be repeated\n"
+    "  --nvrtc PATH          this NVRTC library: an older one makes code for older drivers\n"
+    "  --templates, --templates-root, --jobs, --quiet\n"
+    "                        as for tune\n"
+    "\n"
+    "Reads what `tune export` writes (a folder: its *.json), compiles each winner and the default of\n"
+    "its specialization, and stores them with the times of the text. Where the source, the compiler\n"
+    "or the oracle is not the one that was measured, the entry is stored as predicted, with the old\n"
+    "times as history, and `tune` measures it again. What no longer fits is named and left out;\n"
+    "exit 1 then, though the rest is stored.\n";
 static const char keygen_help[] =
     "tune keygen --key FILE                makes FILE (secret) and FILE.pub (public)\n";
 static const char sign_help[] =
@@ -150,6 +165,7 @@ static const struct command {
     {"report", tuner_command_report, report_help},
     {"export", tuner_command_export, export_help},
     {"merge", tuner_command_merge, merge_help},
+    {"build", tuner_command_build, build_help},
     {"keygen", tuner_command_keygen, keygen_help},
     {"sign", tuner_command_sign, sign_help},
 };

@@ -1,7 +1,7 @@
 /* CUDA C++ to cubin with NVRTC, loaded by dlopen in the compile worker.
  *
- * Search order: TUNESMITH_NVRTC (a library file), the loader's path, toolkit folders, the folders
- * of the Python package nvidia-cuda-nvrtc (site-packages and build/nvrtc, where `make setup`
+ * Search order: --nvrtc and TUNESMITH_NVRTC (a library file, and then no other), the loader's path,
+ * toolkit folders, the folders of the Python package nvidia-cuda-nvrtc (site-packages and build/nvrtc, where `make setup`
  * unpacks it). NVRTC needs no GPU. It compiles for a real architecture, so the answer is machine
  * code; ptxas's -v report arrives in the compile log and says registers, spills and static shared
  * memory. */
@@ -21,6 +21,8 @@ typedef struct nvrtc_api {
     int major, minor;
     const char *(*error)(int);
     int (*version)(int *, int *);
+    int (*capability_count)(int *);
+    int (*capabilities)(int *);
     int (*create)(nvrtc_program **, const char *, const char *, int, const char *const *,
                   const char *const *);
     int (*destroy)(nvrtc_program **);
@@ -103,9 +105,17 @@ static void *open_below(const char *folder) {
     return library;
 }
 
+static const char *chosen_path; /* set before workers are forked, which inherit it */
+
+void tuner_nvrtc_use(const char *path) { chosen_path = path; }
+
+/* The file that the user names, NULL if he names none. */
+static const char *chosen_library(void) {
+    const char *path = chosen_path ? chosen_path : getenv("TUNESMITH_NVRTC");
+    return path && *path ? path : NULL;
+}
+
 static void *find_library(void) {
-    const char *chosen = getenv("TUNESMITH_NVRTC");
-    if (chosen && *chosen) return open_library(chosen);
     void *library = NULL;
     for (size_t i = 0; names[i] && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns && !library; i++)
@@ -124,19 +134,35 @@ static void *find_library(void) {
     return library;
 }
 
+static ts_status open_chosen(const char *path, void **out, ts_err *err) {
+    *out = open_library(path);
+    if (*out) return TS_STATUS_OK;
+    const char *why = dlerror();
+    return ts_fail(err, TS_STATUS_COMPILE,
+                   "%s is no NVRTC library (libnvrtc.so.12 or newer) that can be loaded: %s", path,
+                   why ? why : "?");
+}
+
 static ts_status load(nvrtc_api *api, ts_err *err) {
-    void *library = find_library();
+    const char *chosen = chosen_library();
+    void *library = NULL;
+    if (chosen)
+        TS_TRY(open_chosen(chosen, &library, err));
+    else
+        library = find_library();
     if (!library)
         return ts_fail(
             err, TS_STATUS_COMPILE,
             "NVRTC not found; run `make setup`, install the CUDA toolkit or the Python package "
-            "nvidia-cuda-nvrtc, or set TUNESMITH_NVRTC to libnvrtc.so");
+            "nvidia-cuda-nvrtc, or name libnvrtc.so with --nvrtc PATH or in TUNESMITH_NVRTC");
     const struct {
         const char *name;
         void *slot;
     } symbols[] = {
         {"nvrtcGetErrorString", &api->error},
         {"nvrtcVersion", &api->version},
+        {"nvrtcGetNumSupportedArchs", &api->capability_count},
+        {"nvrtcGetSupportedArchs", &api->capabilities},
         {"nvrtcCreateProgram", &api->create},
         {"nvrtcDestroyProgram", &api->destroy},
         {"nvrtcCompileProgram", &api->compile},
@@ -171,9 +197,18 @@ static ts_status nvrtc(const nvrtc_api **out, ts_err *err) {
 static ts_status describe(tuner_compiler *out, ts_err *err) {
     const nvrtc_api *api = NULL;
     TS_TRY(nvrtc(&api, err));
+    enum { MOST = sizeof out->capabilities / sizeof *out->capabilities };
+    int known[256], count = 0;
+    if (api->capability_count(&count) != 0 || count < 1 ||
+        count > (int)(sizeof known / sizeof *known) || api->capabilities(known) != 0)
+        return ts_fail(err, TS_STATUS_COMPILE, "nvrtcGetSupportedArchs failed");
+    for (int i = 0; i < count && i < MOST - 1; i++) out->capabilities[i] = known[i];
     snprintf(out->name, sizeof out->name, "nvrtc %d.%d", api->major, api->minor);
-    out->driver_min = 1000 *
-                      api->major; /* minor version compatibility: any driver of the same major */
+    /* Machine code of a toolkit loads on every driver of its major version: NVIDIA, "CUDA
+     * Compatibility", chapter "Minor Version Compatibility", whose table has CUDA 12.x from driver
+     * 525 (which is CUDA 12.0), 13.x from 580 (13.0), and newer drivers take older code. What that
+     * chapter excepts (PTX, features of a newer driver's API) is not in a cubin. */
+    out->driver_min = 1000 * api->major;
     return TS_STATUS_OK;
 }
 

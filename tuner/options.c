@@ -10,12 +10,14 @@
 
 #include "templates_dir.h"
 
-enum command_bits { TUNE = 1, CHECK = 2, REGRET = 4, VERIFY = 8 };
+enum command_bits { TUNE = 1, CHECK = 2, REGRET = 4, VERIFY = 8, BUILD = 16 };
 
 static const struct {
     const char *name;
     int bit;
-} commands[] = {{"tune", TUNE}, {"check", CHECK}, {"regret", REGRET}, {"verify", VERIFY}};
+} commands[] = {
+    {"tune", TUNE}, {"check", CHECK}, {"regret", REGRET}, {"verify", VERIFY}, {"build", BUILD},
+};
 
 static ts_status read_number(const char *name, const char *text, double low, double high,
                              double *out, ts_err *err) {
@@ -84,6 +86,15 @@ static ts_status add_templates(tuner_options *o, const char *dir, ts_err *err) {
     return TS_STATUS_OK;
 }
 
+static ts_status set_gpu(tuner_options *o, const char *name, ts_err *err) {
+    size_t count = 0;
+    while (o->gpus[count]) count++;
+    if (count == TUNER_MAX_GPUS)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d --gpu", TUNER_MAX_GPUS);
+    o->gpu = o->gpus[count] = name;
+    return TS_STATUS_OK;
+}
+
 enum option_id {
     OPT_GPU,
     OPT_DB,
@@ -111,6 +122,7 @@ enum option_id {
     OPT_AGAINST,
     OPT_VARIANT,
     OPT_PTX,
+    OPT_NVRTC,
     OPT_COUNT
 };
 
@@ -119,8 +131,8 @@ static const struct option_row {
     bool takes_value;
     int commands;
 } rows[OPT_COUNT] = {
-    [OPT_GPU] = {"gpu", true, TUNE | CHECK | REGRET | VERIFY},
-    [OPT_DB] = {"db", true, TUNE | REGRET | VERIFY},
+    [OPT_GPU] = {"gpu", true, TUNE | CHECK | REGRET | VERIFY | BUILD},
+    [OPT_DB] = {"db", true, TUNE | REGRET | VERIFY | BUILD},
     [OPT_MODEL] = {"model", true, TUNE | CHECK | VERIFY},
     [OPT_FAMILY] = {"family", true, TUNE | CHECK | VERIFY},
     [OPT_PROBLEM] = {"problem", true, TUNE | CHECK | VERIFY},
@@ -129,22 +141,23 @@ static const struct option_row {
     [OPT_BUDGET] = {"budget", true, TUNE},
     [OPT_TIMEOUT] = {"timeout", true, TUNE | CHECK | REGRET | VERIFY},
     [OPT_DEVICE] = {"device", true, TUNE | CHECK | VERIFY},
-    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK | REGRET | VERIFY},
-    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_TEMPLATES] = {"templates", true, TUNE | CHECK | REGRET | VERIFY | BUILD},
+    [OPT_TEMPLATES_ROOT] = {"templates-root", true, TUNE | CHECK | REGRET | VERIFY | BUILD},
     [OPT_STRATEGY] = {"strategy", true, TUNE},
     [OPT_SEED] = {"seed", true, TUNE | CHECK | VERIFY},
-    [OPT_JOBS] = {"jobs", true, TUNE | CHECK | REGRET},
+    [OPT_JOBS] = {"jobs", true, TUNE | CHECK | REGRET | BUILD},
     [OPT_FRESH] = {"fresh", false, TUNE},
     [OPT_DRY_RUN] = {"dry-run", false, TUNE},
     [OPT_REQUIRE_DEVICE] = {"require-device", false, TUNE | CHECK},
     [OPT_JSON] = {"json", false, TUNE | REGRET | VERIFY},
     [OPT_REPORT] = {"report", true, TUNE},
-    [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET | VERIFY},
+    [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET | VERIFY | BUILD},
     [OPT_SAMPLE] = {"sample", true, CHECK | VERIFY},
     [OPT_AGAINST] = {"against", true, VERIFY},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
     [OPT_VARIANT] = {"variant", true, CHECK},
     [OPT_PTX] = {"ptx", true, CHECK},
+    [OPT_NVRTC] = {"nvrtc", true, TUNE | CHECK | BUILD},
 };
 
 static ts_status set_number(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
@@ -168,7 +181,7 @@ static ts_status set_number(tuner_options *o, enum option_id id, const char *val
 
 static ts_status set_option(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
     switch (id) {
-    case OPT_GPU: o->gpu = value; return TS_STATUS_OK;
+    case OPT_GPU: return set_gpu(o, value, err);
     case OPT_DB: o->db = value; return TS_STATUS_OK;
     case OPT_MODEL: return add_pick(o, TUNER_PICK_MODEL, value, err);
     case OPT_FAMILY: return add_pick(o, TUNER_PICK_FAMILY, value, err);
@@ -191,6 +204,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
     case OPT_VARIANT: o->variant = value; return TS_STATUS_OK;
     case OPT_PTX: o->ptx = value; return TS_STATUS_OK;
+    case OPT_NVRTC: o->nvrtc = value; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);
     }
 }
@@ -214,7 +228,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
     o.template_dirs[0] = ""; /* not chosen yet */
     opterr = 0;
     optind = 1;
-    for (int id; (id = getopt_long(argc, argv, "+:", longs, NULL)) != -1;) {
+    for (int id; (id = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         if (id == '?' && optopt > 0 && optopt < 256) /* one letter, maybe of a group */
             return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unknown option -%c", optopt);
         if (id == '?')
@@ -226,8 +240,10 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
                            rows[id - 256].name, is_tune ? "" : " ", is_tune ? "" : command);
         TS_TRY(set_option(&o, (enum option_id)(id - 256), optarg, err));
     }
-    if (optind < argc)
+    if (optind < argc && bit != BUILD)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "unexpected argument %s", argv[optind]);
+    o.files = argv + optind;
+    o.file_count = argc - optind;
     if (!*o.template_dirs[0]) TS_TRY(tuner_templates_dir(&o.template_dirs[0], err));
     *out = o;
     return TS_STATUS_OK;

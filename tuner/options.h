@@ -4,7 +4,7 @@
 
 #include "../db/base.h"
 
-enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16 };
+enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16, TUNER_MAX_GPUS = 16 };
 
 typedef enum tuner_pick_kind {
     TUNER_PICK_PROBLEM,
@@ -18,8 +18,12 @@ typedef struct tuner_pick {
 } tuner_pick;
 
 typedef struct tuner_options {
-    const char *gpu; /* "auto", "cpu", or a target */
-    const char *db;  /* NULL: the default place */
+    const char *gpu;                      /* "auto", "cpu", or a target */
+    const char *gpus[TUNER_MAX_GPUS + 1]; /* build: each --gpu; NULL-terminated, empty: all */
+    char **files;                         /* build: what is not an option */
+    int file_count;
+    const char *nvrtc; /* library file; NULL: the first one found */
+    const char *db;    /* NULL: the default place */
     tuner_pick picks[TUNER_MAX_PICKS];
     size_t pick_count;
     int shard, shards;  /* 1/4: the first of four parts; 0/0: all */
@@ -34,10 +38,10 @@ typedef struct tuner_options {
     const char *template_dirs[TUNER_MAX_TEMPLATE_DIRS +
                               1]; /* [0] is the built-in folder; NULL-terminated */
     bool fresh, dry_run, require_device, json, quiet;
-    int sample; /* check: variants a version besides its first; verify: problems; -1: all */
-    bool compile_only;   /* check */
+    int sample;        /* check: variants a version besides its first; verify: problems; -1: all */
+    bool compile_only; /* check */
     const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
-    const char *ptx;     /* check: "compute_86": PTX, which the driver compiles; NULL: machine code */
+    const char *ptx; /* check: "compute_86": PTX, which the driver compiles; NULL: machine code */
     const char *against; /* verify: a second database; NULL: none */
 } tuner_options;
 

@@ -46,7 +46,8 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
     ts_status status = tuner_ledger_winner(&campaign->ledger, task->problem, task->target,
                                            &campaign->arena, &winner, err);
     if (status != TS_STATUS_OK && status != TS_STATUS_NOT_FOUND) return status;
-    bool stored = status == TS_STATUS_OK && strcmp(winner.evidence, "measured") == 0;
+    bool stored = status == TS_STATUS_OK && *winner.device.name;
+    bool measured = stored && strcmp(winner.evidence, "measured") == 0;
     bool current = status == TS_STATUS_OK &&
                    tuner_winner_is_current(&winner, family, campaign->compiler,
                                            campaign->session->have_device);
@@ -56,7 +57,7 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
     if (current) task->state = TUNER_TASK_CURRENT;
     if (!stored || current) return TS_STATUS_OK;
     task->incumbent = winner.variant;
-    task->keep_winner = tuner_winner_matches(&winner, family, campaign->compiler);
+    task->keep_winner = measured && tuner_winner_matches(&winner, family, campaign->compiler);
     return TS_STATUS_OK;
 }
 
@@ -94,14 +95,6 @@ static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem,
     return status == TS_STATUS_OK ? status : ts_fail(err, status, "%s", why.message);
 }
 
-/* The oldest level that this CPU's target descends from: its default is stored too, so that the
- * file runs on an older chip. NULL for other targets. */
-static const gen_target *oldest_level(const gen_target *target) {
-    const gen_target *oldest = target, *parent;
-    while ((parent = gen_target_parent(oldest))) oldest = parent;
-    return gen_target_kind(target) == GEN_CPU && oldest != target ? oldest : NULL;
-}
-
 static bool is_first_of_spec(const tuner_selection *selection, size_t index) {
     const tuner_problem *problem = &selection->problems[index];
     for (size_t i = 0; i < index; i++)
@@ -114,9 +107,8 @@ static bool is_first_of_spec(const tuner_selection *selection, size_t index) {
 ts_status tuner_campaign_plan(tuner_campaign *campaign, ts_err *err) {
     tuner_session *session = campaign->session;
     tuner_selection *selection = &session->selection;
-    const gen_target *oldest = session->have_device ? oldest_level(session->target) : NULL;
-    TS_TRY(tuner_lab_compiler(&session->lab, gen_target_kind(session->target), &campaign->compiler,
-                              err));
+    const gen_target *oldest = session->have_device ? tuner_oldest_level(session->target) : NULL;
+    TS_TRY(tuner_session_compiler(session, &campaign->compiler, err));
     campaign->tasks = calloc(2 * selection->count + 1, sizeof *campaign->tasks);
     if (!campaign->tasks) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of tasks");
     for (size_t i = 0; i < selection->count; i++)

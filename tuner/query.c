@@ -44,42 +44,64 @@ static ts_status parse(int argc, char **argv, query_options *out, ts_err *err) {
 /* ---- ls ---- */
 
 static int by_place(const void *a, const void *b) {
-    const db_winner *x = a, *y = b;
+    const db_winner *x = &((const db_winner_row *)a)->winner;
+    const db_winner *y = &((const db_winner_row *)b)->winner;
     int target = strcmp(x->target, y->target), device = strcmp(x->device.name, y->device.name);
     return target ? target : device ? device : strcmp(x->problem, y->problem);
 }
 
-static size_t count_measured(const db_winner *winners, size_t count) {
-    size_t measured = 0;
-    for (size_t i = 0; i < count; i++) measured += strcmp(winners[i].evidence, "measured") == 0;
-    return measured;
+static bool is_measured(const db_winner *winner) {
+    return strcmp(winner->evidence, "measured") == 0;
 }
 
-static void print_groups(const db_winner *winners, size_t count) {
+/* ", code for drivers of CUDA 13.0 and newer"; nothing for code of the CPU. */
+static void print_driver(int32_t driver_min) {
+    if (driver_min > 0)
+        printf(", code for drivers of CUDA %d.%d and newer", driver_min / 1000,
+               driver_min % 1000 / 10);
+}
+
+/* Winners of one target and device. */
+static void print_heading(const db_winner_row *rows, size_t count) {
+    const db_winner *first = &rows->winner;
+    size_t measured = 0;
+    int32_t driver_min = 0;
+    for (size_t i = 0; i < count; i++) {
+        measured += is_measured(&rows[i].winner);
+        if (rows[i].kernel->driver_min > driver_min) driver_min = rows[i].kernel->driver_min;
+    }
+    printf("%s on %s: ", first->target, *first->device.name ? first->device.name : "any device");
+    if (measured || *first->device.name)
+        printf("%zu of %zu measured", measured, count);
+    else
+        printf("compiled and ranked only, no such device has run these");
+    if (measured < count && *first->device.name)
+        printf(", %zu to be measured again", count - measured);
+    print_driver(driver_min);
+    putchar('\n');
+}
+
+/* `winners` are those of `rows`, side by side as the table wants them. */
+static void print_groups(const db_winner_row *rows, const db_winner *winners, size_t count) {
     for (size_t begin = 0, end; begin < count; begin = end) {
         const db_winner *first = &winners[begin];
         for (end = begin; end < count && strcmp(winners[end].target, first->target) == 0 &&
                           strcmp(winners[end].device.name, first->device.name) == 0;)
             end++;
-        size_t measured = count_measured(first, end - begin);
-        printf("%s%s on %s: ", begin ? "\n" : "", first->target,
-               *first->device.name ? first->device.name : "any device");
-        if (measured)
-            printf("%zu of %zu measured\n", measured, end - begin);
-        else
-            puts("compiled and ranked only, no such device has run these");
+        if (begin) putchar('\n');
+        print_heading(&rows[begin], end - begin);
         tuner_report_table(first, end - begin, 0);
     }
 }
 
-static ts_status list_image(const db_image *image, bool json, ts_err *err) {
+static ts_status list_image(db_image *image, bool json, ts_err *err) {
     db_winner *winners = calloc(image->winner_count + 1, sizeof *winners);
     if (!winners) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of winners");
+    qsort(image->winners, image->winner_count, sizeof *image->winners, by_place);
     for (size_t i = 0; i < image->winner_count; i++) winners[i] = image->winners[i].winner;
-    qsort(winners, image->winner_count, sizeof *winners, by_place);
     for (size_t i = 0; i < image->winner_count && json; i++) tuner_report_winner(&winners[i]);
     if (!json) {
-        print_groups(winners, image->winner_count);
+        print_groups(image->winners, winners, image->winner_count);
         printf("\n%zu kernels, %zu winners\n", image->kernel_count, image->winner_count);
     }
     for (size_t i = 0; i < image->warning_count; i++)
@@ -150,7 +172,26 @@ static void print_race(const char *text) {
     json_decref(race);
 }
 
-static ts_status explain_winner(db_reader *db, const db_winner *w, ts_err *err) {
+/* What a winner was before its code changed. */
+static void print_former(const char *text) {
+    json_t *race = json_loads(text ? text : "{}", 0, NULL);
+    const json_t *was = json_object_get(race, "measured");
+    double time_us = json_number_value(json_object_get(was, "time_us"));
+    double default_us = json_number_value(json_object_get(was, "default_us"));
+    if (was) {
+        printf("  nobody has run this code; what was measured: %s, %.2f us, 95 %% interval %.2f to "
+               "%.2f",
+               text_of(was, "verdict"), time_us,
+               json_number_value(json_object_get(was, "ci_low_us")),
+               json_number_value(json_object_get(was, "ci_high_us")));
+        if (default_us > 0) printf(", default %.2f us", default_us);
+        printf(", signature %.12s\n", text_of(was, "signature"));
+    }
+    json_decref(race);
+}
+
+static ts_status explain_winner(db_reader *db, const db_winner_row *row, ts_err *err) {
+    const db_winner *w = &row->winner;
     printf("%s\n  target %s, device %s\n", w->problem, w->target,
            *w->device.name ? w->device.name : "any");
     printf("  %s: %s (%s", w->verdict, w->variant, w->evidence);
@@ -159,7 +200,10 @@ static ts_status explain_winner(db_reader *db, const db_winner *w, ts_err *err) 
     else if (w->time_us > 0)
         printf(", %.2f us, not raced yet", w->time_us);
     if (w->default_us > 0) printf(", default %.2f us", w->default_us);
-    printf(")\n  compiled by %s\n", w->compiler);
+    printf(")\n  compiled by %s", row->kernel->compiler);
+    print_driver(row->kernel->driver_min);
+    putchar('\n');
+    print_former(w->race);
     print_race(w->race);
     puts("  results:");
     return db_each_result(db, w->problem, w->target, w->device.name, print_result, NULL, err);
@@ -191,7 +235,7 @@ static ts_status explain(const char *path, const char *problem, ts_err *err) {
     for (size_t i = 0; i < image.winner_count && status == TS_STATUS_OK; i++) {
         if (strcmp(image.winners[i].winner.problem, problem) != 0) continue;
         found++;
-        status = explain_winner(db, &image.winners[i].winner, err);
+        status = explain_winner(db, &image.winners[i], err);
     }
     db_reader_close(db);
     db_image_free(&image);

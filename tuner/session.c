@@ -93,18 +93,56 @@ static ts_status build_oracles(tuner_session *s, ts_err *err) {
     return TS_STATUS_OK;
 }
 
-ts_status tuner_session_open(tuner_session *s, const tuner_options *options, const char *list,
-                             const volatile sig_atomic_t *interrupted, ts_err *err) {
+static ts_status open_templates(tuner_session *s, const tuner_options *options, ts_err *err) {
     *s = (tuner_session){.options = options, .scratch_lock = -1};
     TS_TRY(gen_open(options->template_dirs, &s->g, err));
-    TS_TRY(tuner_scratch_make_locked(s->scratch, &s->scratch_lock, err));
-    TS_TRY(name_device(s, err));
+    return tuner_scratch_make_locked(s->scratch, &s->scratch_lock, err);
+}
+
+static void open_lab(tuner_session *s, const volatile sig_atomic_t *interrupted) {
+    const tuner_options *options = s->options;
+    tuner_nvrtc_use(options->nvrtc);
     tuner_device_context context = {s->g, s->device_name, s->scratch, options->seed};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     tuner_lab_init(&s->lab, &context,
                    options->jobs ? (size_t)options->jobs : (size_t)(cores > 0 ? cores : 1),
                    options->timeout_s, interrupted);
     s->lab.ptx = options->ptx;
+}
+
+ts_status tuner_session_open_compilers(tuner_session *s, const tuner_options *options,
+                                       const volatile sig_atomic_t *interrupted, ts_err *err) {
+    TS_TRY(open_templates(s, options, err));
+    open_lab(s, interrupted);
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_session_compiler(tuner_session *s, const tuner_compiler **out, ts_err *err) {
+    const tuner_compiler *compiler = NULL;
+    TS_TRY(tuner_lab_compiler(&s->lab, gen_target_kind(s->target), &compiler, err));
+    if (!s->options->ptx) TS_TRY(tuner_compiler_check(compiler, s->target, err));
+    int32_t needed = compiler->driver_min, here = s->facts.info.driver_version;
+    if (s->have_device && needed > here)
+        return ts_fail(err, TS_STATUS_UNSUPPORTED,
+                       "%s makes code for drivers of CUDA %d.%d and newer, the one here is for "
+                       "%d.%d; update it, or give an older NVRTC library with --nvrtc PATH",
+                       compiler->name, needed / 1000, needed % 1000 / 10, here / 1000,
+                       here % 1000 / 10);
+    *out = compiler;
+    return TS_STATUS_OK;
+}
+
+const gen_target *tuner_oldest_level(const gen_target *target) {
+    const gen_target *oldest = target, *parent;
+    while ((parent = gen_target_parent(oldest))) oldest = parent;
+    return gen_target_kind(target) == GEN_CPU && oldest != target ? oldest : NULL;
+}
+
+ts_status tuner_session_open(tuner_session *s, const tuner_options *options, const char *list,
+                             const volatile sig_atomic_t *interrupted, ts_err *err) {
+    TS_TRY(open_templates(s, options, err));
+    TS_TRY(name_device(s, err));
+    open_lab(s, interrupted);
     TS_TRY(look_for_device(s, err));
     TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
     s->selection.whole = s->selection.count;

@@ -25,6 +25,16 @@ typedef struct tuner_session {
  * options->require_device. Free with tuner_session_close, also after a failure. */
 ts_status tuner_session_open(tuner_session *session, const tuner_options *options, const char *list,
                              const volatile sig_atomic_t *interrupted, ts_err *err);
+/* Opens templates and compilers alone: no device is looked at, nothing is selected. Close it the
+ * same way. */
+ts_status tuner_session_open_compilers(tuner_session *session, const tuner_options *options,
+                                       const volatile sig_atomic_t *interrupted, ts_err *err);
+/* The compiler for the session's target. UNSUPPORTED: it does not know the target, or its code needs
+ * a newer driver than the device's. */
+ts_status tuner_session_compiler(tuner_session *session, const tuner_compiler **out, ts_err *err);
+/* The oldest level that a CPU's target descends from: defaults for it are stored too, so that the
+ * file runs on an older chip. NULL for other targets. */
+const gen_target *tuner_oldest_level(const gen_target *target);
 void tuner_session_close(tuner_session *session);
 
 #endif

@@ -132,12 +132,67 @@ static void text_that_is_no_utf8_is_refused(void **state) {
     CHECK_FAILS(db_export_winners(path, in_scratch("out.json"), &err), TS_STATUS_CORRUPT, "UTF-8");
 }
 
+/* Every field comes back as it was stored; what format 1 did not always have may be missing. */
+static void text_is_read_back(void **state) {
+    (void)state;
+    static const int order[] = {1, 0};
+    const char *path = in_scratch("out.json");
+    db_text_winners read = {0};
+    ts_arena arena = {0};
+    write_winners(in_scratch("t.db"), order, 2);
+    CHECK_OK(db_export_winners(in_scratch("t.db"), path, &err));
+    CHECK_OK(db_text_winners_read(path, &arena, &read, &err));
+    assert_int_equal(read.count, 2);
+    for (int i = 0; i < 2; i++) {
+        db_winner expected = sample_winner(i, 0), *w = &read.items[i].winner;
+        db_kernel kernel = sample_kernel(i);
+        assert_string_equal(w->problem, expected.problem);
+        assert_string_equal(w->device.name, expected.device.name);
+        assert_string_equal(w->race, expected.race);
+        assert_int_equal(w->device.memory_bytes, expected.device.memory_bytes);
+        assert_true(w->time_us == expected.time_us && w->gbytes == expected.gbytes);
+        assert_string_equal(read.items[i].spec, kernel.spec);
+        assert_string_equal(read.items[i].signature, kernel.signature);
+    }
+    ts_buf text = read_file(path);
+    char *race = strstr(text.data, "\"race\"");
+    memcpy(race, "\"rice\"", 6);
+    memcpy(strstr(text.data, "\"default_us\": 20.0"), "\"default_us\": null", 18);
+    CHECK_OK(ts_file_write(path, text.data, text.bytes, &err));
+    CHECK_OK(db_text_winners_read(path, &arena, &read, &err));
+    assert_string_equal(read.items[0].winner.race, "{}");
+    assert_true(isnan(read.items[0].winner.default_us));
+    ts_buf_free(&text);
+    ts_arena_free(&arena);
+}
+
+/* Cut anywhere, it is refused whole. */
+static void cut_text_is_refused(void **state) {
+    (void)state;
+    static const int one[] = {0};
+    const char *path = in_scratch("out.json");
+    write_winners(in_scratch("t.db"), one, 1);
+    CHECK_OK(db_export_winners(in_scratch("t.db"), path, &err));
+    ts_buf text = read_file(path);
+    for (size_t bytes = 0; bytes + 2 < text.bytes; bytes += 7) {
+        ts_arena arena = {0};
+        db_text_winners read = {0};
+        CHECK_OK(ts_file_write(path, text.data, bytes, &err));
+        CHECK_FAILS(db_text_winners_read(path, &arena, &read, &err), TS_STATUS_CORRUPT,
+                    "out.json: line");
+        assert_null(read.items);
+        ts_arena_free(&arena);
+    }
+    ts_buf_free(&text);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
         TEST(export_is_exactly_this),          TEST(order_of_tuning_does_not_show),
         TEST(a_folder_gets_a_file_a_device),   TEST(incomplete_or_missing_winners_are_refused),
-        TEST(text_that_is_no_utf8_is_refused),
+        TEST(text_that_is_no_utf8_is_refused), TEST(text_is_read_back),
+        TEST(cut_text_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

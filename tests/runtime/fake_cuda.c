@@ -11,6 +11,7 @@ __attribute__((visibility("default"))) fake_state fake = {
     .major = 9,
     .minor = 0,
     .memory_bytes = 1 << 20,
+    .driver_version = 13000,
 };
 
 struct CUctx_st {
@@ -85,7 +86,7 @@ EXPORT cuGetErrorString(CUresult error, const char **text) {
     return FAKE_INVALID_VALUE;
 }
 EXPORT cuInit(unsigned int flags) { return flags ? FAKE_INVALID_VALUE : CUDA_SUCCESS; }
-EXPORT cuDriverGetVersion(int *version) { return *version = 13000, CUDA_SUCCESS; }
+EXPORT cuDriverGetVersion(int *version) { return *version = fake.driver_version, CUDA_SUCCESS; }
 EXPORT cuDeviceGetCount(int *count) { return *count = fake.devices, CUDA_SUCCESS; }
 EXPORT cuDeviceGet(CUdevice *device, int ordinal) { return *device = ordinal, CUDA_SUCCESS; }
 EXPORT cuDeviceGetName(char *name, int bytes, CUdevice device) {

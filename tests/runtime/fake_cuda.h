@@ -12,11 +12,12 @@ typedef struct fake_state {
     int devices, major, minor;
     int minor_step; /* GPU 1 has this much more than `minor`: a mixed host */
     size_t memory_bytes;
+    int driver_version; /* CUDA's, as cuDriverGetVersion counts */
     /* what was done */
     int contexts, streams, events, modules, graphs, allocations, host_allocations, synchronised,
         recorded;
     int captured_events; /* records in the captured graph */
-    int dynamic_limit; /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
+    int dynamic_limit;   /* last MAX_DYNAMIC_SHARED_SIZE_BYTES */
     struct {
         int count;
         unsigned grid[3], block[3], shared;

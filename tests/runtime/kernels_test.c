@@ -237,7 +237,7 @@ static void nearest_core_count(void **state) {
         {.number = 1, .problem = P(1, 1), .device = "A", .sm_count = 200},
         {.number = 2, .problem = P(64, 64), .device = "B", .sm_count = 3},
         {.number = 3, .problem = P(1, 1), .device = "C", .sm_count = 9},
-        {.number = 4, .problem = P(1, 1), .device = "D", .evidence = "predicted"});
+        {.number = 4, .problem = P(1, 1), .device = "", .evidence = "predicted"});
     assert_int_equal(found(kernels, P(1, 1)), 2); /* only B's entries: devices are not mixed */
     assert_warnings(kernels, 1, "using what was tuned on B");
     assert_int_equal(found(kernels, P(64, 64)), 2);
@@ -245,12 +245,31 @@ static void nearest_core_count(void **state) {
     ts_kernels_close(kernels);
 }
 
+/* A winner whose code changed keeps the extents that it was chosen for, and is said to be one. */
+static void changed_code_stays_in_its_place(void **state) {
+    (void)state;
+    ts_kernels *kernels = OPEN_ROWS(
+        {.number = 1, .problem = P(1, 1)},
+        {.number = 2, .problem = P(64, 64), .evidence = "predicted"},
+        {.number = 3, .problem = P(64, 64), .evidence = "predicted", .device = ""},
+        {.number = 4, .problem = P(64, 64), .device = "D"});
+    assert_int_equal(found(kernels, P(1, 1)), 1);
+    assert_int_equal(found(kernels, P(64, 64)), 2);
+    assert_warnings(kernels, 1, "1 of 2 winners are not what was measured on");
+    ts_kernels_close(kernels);
+    kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1)}, {.number = 2, .problem = P(64, 64)});
+    assert_int_equal(found(kernels, P(64, 64)), 2);
+    assert_warnings(kernels, 0, "");
+    ts_kernels_close(kernels);
+}
+
 static void predicted_then_older_then_default(void **state) {
     (void)state;
     const char *older = device->targets[1];
     if (!older) skip(); /* this CPU has only the lowest level */
-    ts_kernels *kernels = OPEN_ROWS({.number = 1, .problem = P(1, 1), .evidence = "predicted"},
-                                    {.number = 2, .problem = P(1, 1), .target = older});
+    ts_kernels *kernels = OPEN_ROWS(
+        {.number = 1, .problem = P(1, 1), .evidence = "predicted", .device = ""},
+        {.number = 2, .problem = P(1, 1), .target = older});
     assert_int_equal(found(kernels, P(1, 1)), 1);
     assert_warnings(kernels, 1, "never measured");
     ts_kernels_close(kernels);
@@ -631,6 +650,7 @@ int main(void) {
         TEST(driver_too_old),
         TEST(exact_device_and_nearest_extents),
         TEST(nearest_core_count),
+        TEST(changed_code_stays_in_its_place),
         TEST(predicted_then_older_then_default),
         TEST(a_kernel_that_does_not_load_is_skipped),
         TEST(fields_in_any_order),

@@ -111,12 +111,35 @@ static void cc_makes_an_object_or_names_the_line(void **state) {
     tuner_compiled_free(&undefined);
 }
 
+/* A compiler that ends with Hopper: newer chips are refused by name, and their code would need the
+ * driver that first knew them. */
+static void old_compilers_and_drivers(void **state) {
+    (void)state;
+    const tuner_compiler old = {"nvrtc 12.4", 12000, {50, 75, 80, 90}}, cc = {"gcc 12", 0, {0}};
+    const char *dirs[] = {TS_TEMPLATES_DIR, NULL};
+    gen *g = NULL;
+    ts_err err = {0};
+    assert_int_equal(gen_open(dirs, &g, NULL), TS_STATUS_OK);
+    const gen_target *hopper = gen_target_find(g, "sm_90a"), *next = gen_target_find(g, "sm_120");
+    const gen_target *cpu = gen_target_find(g, "cpu-x86-64-v2");
+    assert_int_equal(tuner_compiler_check(&old, hopper, NULL), TS_STATUS_OK);
+    assert_int_equal(tuner_compiler_check(&cc, cpu, NULL), TS_STATUS_OK);
+    assert_int_equal(tuner_compiler_check(&old, next, &err), TS_STATUS_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "nvrtc 12.4 makes no code for sm_120"));
+    assert_non_null(strstr(err.message, "sm_50 to sm_90"));
+    assert_int_equal(tuner_driver_min(&old, hopper), 12000);
+    assert_int_equal(tuner_driver_min(&old, next), 12080);
+    assert_int_equal(tuner_driver_min(&cc, cpu), 0);
+    gen_close(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nvrtc_reports_what_ptxas_found),
         cmocka_unit_test(nvrtc_reports_spills),
         cmocka_unit_test(nvrtc_names_the_line_of_an_error),
         cmocka_unit_test(cc_makes_an_object_or_names_the_line),
+        cmocka_unit_test(old_compilers_and_drivers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
