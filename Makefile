@@ -55,8 +55,8 @@ help:
 PACKAGES := build-essential pkg-config liblua5.4-dev libsqlite3-dev libjansson-dev libpcre2-dev libutf8proc-dev \
             libsodium-dev libzstd-dev zlib1g-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev libcmocka-dev sqlite3 python3 python3-pip \
             libavformat-dev libavcodec-dev libswscale-dev libavutil-dev libjs-chart.js
-# What only tests run: a browser that draws the pages, and a reader of its pictures.
-TEST_PACKAGES := chromium python3-pil python3-matplotlib
+# What only a test runs: the report's page is drawn with it.
+TEST_PACKAGES := python3-matplotlib
 setup: packages nvrtc
 
 packages:
@@ -239,7 +239,7 @@ test: setup
 	@tests/run
 
 ## make test-extra  tests that need heavy packages (EXTRA_PACKAGES), among them a Slurm of one node; fails where one is missing
-EXTRA_PACKAGES := munge slurmctld slurmd slurm-client
+EXTRA_PACKAGES := chromium python3-pil munge slurmctld slurmd slurm-client
 .PHONY: test-extra
 test-extra: all
 	@$(MAKE) --no-print-directory packages PACKAGES="$(EXTRA_PACKAGES)"
