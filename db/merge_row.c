@@ -199,6 +199,16 @@ static ts_status meet(db_merger *m, meeting *at, const db_winner *old, db_row_he
     return TS_STATUS_OK;
 }
 
+/* A damaged winner here is as good as absent, but would be in the way: it goes if the new one comes. */
+static void meet_damaged(meeting *at, int64_t id, const char *new_file) {
+    const db_winner *w = at->winner;
+    db_merge_decision d = {DB_MERGE_REPLACED, w->problem, w->target,
+                           w->device.name,    w->variant, new_file,
+                           "a damaged row",   NULL,       "it does not match its hash"};
+    ts_buf_append(&at->damaged, &id, sizeof id);
+    ts_buf_append(&at->beaten, &d, sizeof d);
+}
+
 static ts_status meet_all(db_merger *m, meeting *at, ts_err *err) {
     const char *const key[] = {at->winner->problem, at->winner->target};
     sqlite3_stmt *stmt = NULL;
@@ -213,7 +223,7 @@ static ts_status meet_all(db_merger *m, meeting *at, ts_err *err) {
         if (status == TS_STATUS_OK)
             status = meet(m, at, &old, head, err);
         else if (status == TS_STATUS_CORRUPT) {
-            ts_buf_append(&at->damaged, &head.id, sizeof head.id);
+            meet_damaged(at, head.id, m->files[m->file]);
             status = TS_STATUS_OK;
         }
         ts_arena_free(&arena);
@@ -223,7 +233,6 @@ static ts_status meet_all(db_merger *m, meeting *at, ts_err *err) {
     return status;
 }
 
-/* Damaged winners here are as good as absent, but would be in the way. */
 static ts_status store_winner(db_merger *m, const meeting *at, ts_err *err) {
     const int64_t *damaged = (const void *)at->damaged.data;
     for (size_t i = 0; i < at->damaged.bytes / sizeof *damaged; i++)

@@ -70,11 +70,16 @@ static void print_json(json_t *line) {
 static void print_lines(const db_merge_report *report, const char *db) {
     for (size_t i = 0; i < report->decision_count; i++) {
         const db_merge_decision *d = &report->decisions[i];
-        print_json(json_pack(
-            "{ss ss? ss? ss? ss? ss ss? ss? ss?}", "action", actions[d->action], "problem",
-            d->problem, "target", d->target, "device", d->device, "variant", d->variant, "file",
-            file_of(d->file, db), "other_variant", d->other_variant, "other_file",
-            d->other_variant ? file_of(d->other_file, db) : NULL, "reason", d->reason));
+        const char *other_file = d->other_variant ? file_of(d->other_file, db) : NULL;
+        json_t *line = json_pack("{ss ss? ss? ss? ss? ss ss? ss? ss?}", "action",
+                                 actions[d->action], "problem", d->problem, "target", d->target,
+                                 "device", d->device, "variant", d->variant, "file",
+                                 file_of(d->file, db), "other_variant", d->other_variant,
+                                 "other_file", other_file, "reason", d->reason);
+        if (!line)
+            line = json_pack("{ss ss}", "action", actions[d->action], "reason",
+                             "one of its texts is not UTF-8");
+        print_json(line);
     }
     print_json(json_pack("{ss so so so}", "event", "end", "winners", counts_json(report->winners),
                          "kernels", counts_json(report->kernels), "results",

@@ -61,16 +61,6 @@ static ts_status recall(tuner_campaign *campaign, tuner_task *task, ts_err *err)
     return TS_STATUS_OK;
 }
 
-static ts_status measure_work(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
-    gen_case test = {
-        .problem = task->problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
-    gen_binding binding;
-    TS_TRY(gen_bind(campaign->session->g, &test, &binding, err));
-    task->flops = binding.flops;
-    task->bytes = binding.bytes;
-    return TS_STATUS_OK;
-}
-
 static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem,
                           const gen_target *target, bool default_only, ts_err *err) {
     tuner_task *task = &campaign->tasks[campaign->count++];
@@ -80,7 +70,7 @@ static ts_status add_task(tuner_campaign *campaign, tuner_problem *problem,
                          .default_us = NAN,
                          .best_us = NAN,
                          .incumbent_index = SIZE_MAX};
-    TS_TRY(measure_work(campaign, task, err));
+    TS_TRY(tuner_problem_work(campaign->session->g, problem, &task->flops, &task->bytes, err));
     TS_TRY(recall(campaign, task, err));
     if (task->state == TUNER_TASK_CURRENT) return TS_STATUS_OK;
     ts_err why = {0};

@@ -151,3 +151,13 @@ ts_status tuner_select(gen *g, const tuner_options *options, const char *list, t
         tuner_selection_free(&selection);
     return status;
 }
+
+ts_status tuner_problem_work(gen *g, const tuner_problem *problem, double *flops, double *bytes,
+                             ts_err *err) {
+    gen_case test = {.problem = problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
+    gen_binding binding;
+    TS_TRY(gen_bind(g, &test, &binding, err));
+    *flops = binding.flops;
+    *bytes = binding.bytes;
+    return TS_STATUS_OK;
+}

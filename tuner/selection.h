@@ -16,6 +16,9 @@ typedef struct tuner_selection {
  * family, a problem that breaks a rule, nothing left. Free with tuner_selection_free. */
 ts_status tuner_select(gen *g, const tuner_options *options, const char *list, tuner_selection *out,
                        ts_err *err);
+/* Operations and bytes of one launch. */
+ts_status tuner_problem_work(gen *g, const tuner_problem *problem, double *flops, double *bytes,
+                             ts_err *err);
 void tuner_selection_free(tuner_selection *selection);
 
 #endif

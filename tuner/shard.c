@@ -22,10 +22,9 @@ typedef struct share {
 } share;
 
 static ts_status weigh(gen *g, const tuner_problem *problem, double *work, ts_err *err) {
-    gen_case test = {.problem = problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
-    gen_binding binding;
-    TS_TRY(gen_bind(g, &test, &binding, err));
-    *work = binding.flops + 10 * binding.bytes;
+    double flops, bytes;
+    TS_TRY(tuner_problem_work(g, problem, &flops, &bytes, err));
+    *work = flops + 10 * bytes;
     return TS_STATUS_OK;
 }
 

@@ -361,7 +361,11 @@ static void damage_in_the_target_gives_way(void **state) {
     db_winner good = plain(), guess = predicted();
     const char *into = file_with("all.db", &good, 1), *source = file_with("b.db", &guess, 1);
     run_sql(into, "UPDATE winner SET time_us = 1; UPDATE blob SET bytes = zeroblob(9000)");
-    merge_two(into, source, source);
+    const char *const files[] = {source};
+    db_merge_report report = merge(into, files, 1);
+    assert_int_equal(report.winners[DB_MERGE_REPLACED], 1);
+    assert_string_equal(report.decisions[0].other_variant, "a damaged row");
+    db_merge_report_free(&report);
     db_image image = load(into); /* the kernel is whole again */
     assert_int_equal(image.winner_count, 1);
     assert_string_equal(image.winners[0].winner.evidence, "predicted");
