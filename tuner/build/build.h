@@ -41,6 +41,6 @@ ts_status tuner_build_read(tuner_build *build, ts_err *err);
 ts_status tuner_build_compile(tuner_build *build, const volatile sig_atomic_t *interrupted,
                               ts_err *err);
 /* Writes the database to `path`, which must not exist; it appears whole or not at all. */
-ts_status tuner_build_store(const tuner_build *build, const char *path, ts_err *err);
+ts_status tuner_build_store(tuner_build *build, const char *path, ts_err *err);
 
 #endif

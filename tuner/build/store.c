@@ -56,17 +56,16 @@ static ts_status write_winner(const tuner_build_entry *entry, db_writer *db, int
 
 /* ---- the file ---- */
 
-static ts_status write_entry(const tuner_build *build, const tuner_build_entry *entry,
+static ts_status write_entry(tuner_build *build, const tuner_build_entry *entry,
                              tuner_ledger *ledger, ts_err *err) {
     const tuner_compiler *compiler = NULL;
-    tuner_lab *lab = (tuner_lab *)(uintptr_t)&build->session.lab; /* it was asked before */
     int64_t id = 0;
-    TS_TRY(tuner_lab_compiler(lab, gen_target_kind(entry->target), &compiler, err));
+    TS_TRY(tuner_lab_compiler(&build->session.lab, gen_target_kind(entry->target), &compiler, err));
     TS_TRY(tuner_ledger_kernel(ledger, entry->candidate, compiler, entry->is_default, &id, err));
     return entry->text ? write_winner(entry, ledger->db, id, err) : TS_STATUS_OK;
 }
 
-static ts_status write_rows(const tuner_build *build, tuner_ledger *ledger, ts_err *err) {
+static ts_status write_rows(tuner_build *build, tuner_ledger *ledger, ts_err *err) {
     size_t winners = 0;
     for (size_t i = 0; i < tuner_build_count(build); i++) {
         const tuner_build_entry *entry = tuner_build_at(build, i);
@@ -80,7 +79,7 @@ static ts_status write_rows(const tuner_build *build, tuner_ledger *ledger, ts_e
     return db_meta_set(ledger->db, "built", "from text", err);
 }
 
-ts_status tuner_build_store(const tuner_build *build, const char *path, ts_err *err) {
+ts_status tuner_build_store(tuner_build *build, const char *path, ts_err *err) {
     tuner_ledger ledger = {0};
     ts_buf scratch = {0};
     tuner_make_folder_of(path);
