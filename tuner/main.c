@@ -31,7 +31,7 @@ static const char tune_help[] =
     "  --seed N              of inputs and strategies (default 1)\n"
     "  --jobs N              compilers at a time (default: one a core)\n"
     "  --fresh               forgets what earlier runs measured\n"
-    "  --dry-run             compiles and lists every variant; runs and stores nothing\n"
+    "  --dry-run             compiles, ranks and lists every variant; runs and stores nothing\n"
     "Output\n"
     "  --json                one JSON object a line: events, results, winners\n"
     "  --report FILE.html    a page: what was tried, why it was rejected, how the winners stand\n"
