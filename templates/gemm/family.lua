@@ -61,7 +61,8 @@ return {
         "bn >= 16 * warps_n",
         "bm <= 64 * warps_m and bn <= 64 * warps_n",                -- a warp's sums: at most 128 registers a thread
         "bm <= 32 or bm >= 32 * warps_m and bn >= 32 * warps_n",    -- and not so few that shared loads dominate
-        "bk * stages >= 96",
+        -- k under way: less does not cover a load; more costs a resident block and won on no shape of either model (H100).
+        "bk * stages >= 96 and bk * stages <= 128",
         "stages * (bm + bn) * bk * 2 <= shared_block_bytes",
         "warps_m * (bn + 8 * warps_n) * 64 <= shared_block_bytes",
       },
