@@ -8,7 +8,7 @@
 #include "session.h"
 
 typedef struct tuner_bout {
-    tuner_problem problem; /* text and spec are the bout's own */
+    tuner_problem problem;                         /* text and spec are the bout's own */
     const db_kernel *kernels[TUNER_MAX_FINALISTS]; /* the first stays to the end of a race */
     tuner_built built[TUNER_MAX_FINALISTS];
     size_t count;

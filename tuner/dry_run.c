@@ -15,7 +15,7 @@
 #include "rank.h"
 #include "report.h"
 
-typedef struct listing { /* of one specialization */
+typedef struct listing {    /* of one specialization */
     tuner_problem *problem; /* the first of those that share it */
     gen_variant *variants;
     size_t count;
@@ -141,8 +141,7 @@ static ts_status compile_all(dry_run *d, ts_err *err) {
     tuner_progress_stage(&d->progress, "compile", 0);
     for (size_t i = 0; i < d->listing_count; i++)
         for (size_t k = 0; k < d->listings[i].count && !tuner_interrupted; k++) {
-            while (!tuner_lab_has_room(lab) && !tuner_interrupted)
-                TS_TRY(take_next(d, &idle, err));
+            while (!tuner_lab_has_room(lab) && !tuner_interrupted) TS_TRY(take_next(d, &idle, err));
             TS_TRY(submit(d->session, &d->listings[i], k, err));
         }
     while (!idle) TS_TRY(take_next(d, &idle, err));

@@ -25,7 +25,7 @@ typedef struct held_out {
     struct {
         const db_kernel *like; /* its family and specialization */
         tuner_shapes shapes;
-    } *specs;
+    } * specs;
     size_t spec_count, total; /* total: of shapes */
     loss *losses;
     size_t loss_count, verified;
@@ -106,8 +106,9 @@ static ts_status choose_kernels(const held_out *h, const db_kernel *like, const 
             if (!known && (others || *count == 0)) out[(*count)++] = k;
         }
     if (*count == 0 || strcmp(out[0]->variant, pick) != 0)
-        return ts_fail(err, TS_STATUS_CORRUPT, "%s: the runtime picks %s, which is not stored for %s",
-                       h->audit->path.data, pick, like->target);
+        return ts_fail(err, TS_STATUS_CORRUPT,
+                       "%s: the runtime picks %s, which is not stored for %s", h->audit->path.data,
+                       pick, like->target);
     return TS_STATUS_OK;
 }
 
@@ -273,8 +274,7 @@ static ts_status run_all(held_out *h, ts_err *err) {
 ts_status tuner_audit_held_out(tuner_audit *audit, ts_err *err) {
     held_out h = {.audit = audit};
     ts_status status = plan(&h, err);
-    if (status == TS_STATUS_OK && h.total == 0)
-        status = tuner_audit_nothing(audit, err);
+    if (status == TS_STATUS_OK && h.total == 0) status = tuner_audit_nothing(audit, err);
     if (status == TS_STATUS_OK) status = run_all(&h, err);
     tuner_progress_end(&audit->progress);
     if (status == TS_STATUS_OK) print_sums(&h);

@@ -32,15 +32,15 @@ void tuner_report_listed(const tuner_listed *listed, bool json) {
     const tuner_candidate *c = listed->candidate;
     const tuner_compiled *compiled = c->built ? &c->built->compiled : &nothing;
     if (json) {
-        print_line(json_pack(
-            "{ss ss ss ss ss so so so ss so so}", "family",
-            gen_family_name(c->problem->problem.family), "variant", c->name, "target",
-            gen_target_name(c->target), "status", c->result.status, "reason", c->result.reason,
-            "registers", count_or_null(compiled->registers), "spill_bytes",
-            count_or_null(compiled->spill_bytes), "shared_bytes",
-            count_or_null(compiled->shared_bytes), "spec", c->problem->spec, "estimate_us",
-            number(listed->estimate_us), "rank",
-            listed->rank ? json_integer((json_int_t)listed->rank) : json_null()));
+        print_line(json_pack("{ss ss ss ss ss so so so ss so so}", "family",
+                             gen_family_name(c->problem->problem.family), "variant", c->name,
+                             "target", gen_target_name(c->target), "status", c->result.status,
+                             "reason", c->result.reason, "registers",
+                             count_or_null(compiled->registers), "spill_bytes",
+                             count_or_null(compiled->spill_bytes), "shared_bytes",
+                             count_or_null(compiled->shared_bytes), "spec", c->problem->spec,
+                             "estimate_us", number(listed->estimate_us), "rank",
+                             listed->rank ? json_integer((json_int_t)listed->rank) : json_null()));
         return;
     }
     if (listed->rank)

@@ -105,7 +105,7 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
                    options->timeout_s, interrupted);
     s->lab.ptx = options->ptx;
     TS_TRY(look_for_device(s, err));
-    TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
+    TS_TRY(tuner_select(s->g, options, list, s->target, &s->selection, err));
     return build_oracles(s, err);
 }
 

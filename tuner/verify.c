@@ -86,17 +86,17 @@ static double raced_us(const tuner_audit *a, const entry *e, size_t k) {
 
 static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
-static void print_entry(const tuner_audit *a, const entry *e, const char *status, tuner_interval slower,
-                        tuner_interval loss) {
+static void print_entry(const tuner_audit *a, const entry *e, const char *status,
+                        tuner_interval slower, tuner_interval loss) {
     const char *other = e->other ? e->other->variant : NULL;
     if (a->options->json) {
         json_t *line = json_pack(
             "{ss ss ss ss so so so so ss? so so so}", "problem", e->bout.problem.text, "variant",
             e->winner->variant, "status", status, "reason", e->bout.reason, "stored_us",
-            number(e->winner->time_us), "time_us", number(raced_us(a, e, e->at_winner)), "default_us",
-            number(raced_us(a, e, e->at_default)), "behind_default", number(slower.median_us), "against",
-            other, "loss", number(loss.median_us), "loss_low", number(loss.low_us), "loss_high",
-            number(loss.high_us));
+            number(e->winner->time_us), "time_us", number(raced_us(a, e, e->at_winner)),
+            "default_us", number(raced_us(a, e, e->at_default)), "behind_default",
+            number(slower.median_us), "against", other, "loss", number(loss.median_us), "loss_low",
+            number(loss.low_us), "loss_high", number(loss.high_us));
         json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(7));
         json_decref(line);
         putchar('\n');
@@ -153,7 +153,8 @@ bool tuner_audit_picked(const tuner_audit *a, const char *problem) {
 /* The first row of each problem of the target; rows of other devices come later in the list. */
 static bool is_wanted(const tuner_audit *a, size_t index) {
     const db_winner *w = &a->image.winners[index].winner;
-    if (strcmp(w->target, gen_target_name(a->session.target)) != 0 || !tuner_audit_picked(a, w->problem))
+    if (strcmp(w->target, gen_target_name(a->session.target)) != 0 ||
+        !tuner_audit_picked(a, w->problem))
         return false;
     for (size_t i = 0; i < index; i++)
         if (strcmp(a->image.winners[i].winner.problem, w->problem) == 0 &&
@@ -215,8 +216,7 @@ static ts_status audit_winners(tuner_audit *a, ts_err *err) {
                        ? wanted
                        : (size_t)a->options->sample;
     size_t left = wanted, to_take = to_do;
-    if (wanted == 0)
-        return tuner_audit_nothing(a, err);
+    if (wanted == 0) return tuner_audit_nothing(a, err);
     tuner_progress_stage(&a->progress, "verify", 0);
     for (size_t i = 0; i < a->image.winner_count && !tuner_interrupted; i++) {
         if (!is_wanted(a, i) || !tuner_audit_drawn(a, i, &left, &to_take)) continue;

@@ -93,32 +93,42 @@ static void problem_list(void **state) {
     assert_int_equal(problems("", "", "fp32", &out, &err), TS_STATUS_OK);
     assert_string_equal(out.data,
                         "embedding t=1 v=331 d=96 dtype=fp32\n"
+                        "embedding t=8 v=331 d=96 dtype=fp32\n"
                         "embedding t=64 v=331 d=96 dtype=fp32\n"
                         "embedding t=512 v=331 d=96 dtype=fp32\n"
                         "norm m=1 d=96 kind=rms dtype=fp32 add=0\n"
+                        "norm m=8 d=96 kind=rms dtype=fp32 add=0\n"
                         "norm m=64 d=96 kind=rms dtype=fp32 add=0\n"
                         "norm m=512 d=96 kind=rms dtype=fp32 add=0\n"
                         "gemv n=384 k=96 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "causal_conv1d b=1 l=1 d=192 width=4 dtype=fp32 act=silu\n"
+                        "causal_conv1d b=8 l=1 d=192 width=4 dtype=fp32 act=silu\n"
                         "causal_conv1d b=1 l=64 d=192 width=4 dtype=fp32 act=silu\n"
                         "causal_conv1d b=1 l=512 d=192 width=4 dtype=fp32 act=silu\n"
                         "gemv n=38 k=192 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemv n=192 k=6 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "selective_scan_step b=1 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
+                        "selective_scan_step b=8 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "selective_scan b=1 l=64 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "selective_scan b=1 l=512 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "gemv n=96 k=192 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemv n=331 k=96 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=331 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=331 k=96 dtype=fp32 out=fp32 act=none\n"
-                        "argmax m=1 v=331\n");
+                        "argmax m=1 v=331\n"
+                        "argmax m=8 v=331\n");
     ts_buf_free(&out);
 }
 
