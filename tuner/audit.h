@@ -23,6 +23,9 @@ bool tuner_audit_drawn(const tuner_audit *audit, size_t index, size_t *left, siz
 /* NOT_FOUND: what the file holds instead of winners that can be verified here. */
 ts_status tuner_audit_nothing(const tuner_audit *audit, ts_err *err);
 
+/* Ends the progress of `to_do` problems; says so if it was interrupted. */
+void tuner_audit_end(tuner_audit *audit, size_t done, size_t to_do);
+
 /* `--held-out`: prints what the nearest choice costs at shapes that were not tuned. Counts wrong
  * problems in *audit. NOT_FOUND: nothing was tuned for the target. held_out.c */
 ts_status tuner_audit_held_out(tuner_audit *audit, ts_err *err);

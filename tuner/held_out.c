@@ -245,7 +245,8 @@ static ts_status run_one(held_out *h, const db_kernel *like, const char *problem
                                         err);
     if (status == TS_STATUS_OK) status = run_shape(h, like, pick.data, &out, err);
     ts_buf_free(&pick);
-    if (status != TS_STATUS_OK || tuner_interrupted) return status;
+    if (status == TS_STATUS_CANCELLED || tuner_interrupted) return TS_STATUS_OK;
+    if (status != TS_STATUS_OK) return status;
     h->verified++;
     h->audit->wrong += out.reason[0] != '\0';
     if (!out.reason[0] && !isnan(out.loss))
@@ -257,7 +258,7 @@ static ts_status run_one(held_out *h, const db_kernel *like, const char *problem
 
 static ts_status run_all(held_out *h, ts_err *err) {
     tuner_audit *a = h->audit;
-    size_t left = h->total, index = 0, done = 0;
+    size_t left = h->total, index = 0;
     bool all = a->options->sample < 0 || (size_t)a->options->sample > h->total;
     size_t to_take = all ? h->total : (size_t)a->options->sample, to_do = to_take;
     tuner_progress_stage(&a->progress, "held out", 0);
@@ -265,9 +266,10 @@ static ts_status run_all(held_out *h, ts_err *err) {
         for (size_t k = 0; k < h->specs[i].shapes.count && !tuner_interrupted; k++) {
             const char *problem = h->specs[i].shapes.texts[k];
             if (!tuner_audit_drawn(a, index++, &left, &to_take)) continue;
-            tuner_progress_show(&a->progress, done++, to_do, problem);
+            tuner_progress_show(&a->progress, h->verified, to_do, problem);
             TS_TRY(run_one(h, h->specs[i].like, problem, err));
         }
+    tuner_audit_end(a, h->verified, to_do);
     return TS_STATUS_OK;
 }
 

@@ -102,6 +102,7 @@ static void print_entry(const tuner_audit *a, const entry *e, const char *status
         putchar('\n');
     } else {
         printf("%-6s %10.2f us", status, raced_us(a, e, e->at_winner));
+        if (e->winner->time_us > 0) printf(" (stored %.2f)", e->winner->time_us);
         if (!isnan(slower.median_us)) printf("  %.2fx the default", 1 / (1 + slower.median_us));
         if (!isnan(loss.median_us))
             printf("  loss %+.2f %% (%+.2f to %+.2f)", 100 * loss.median_us, 100 * loss.low_us,
@@ -182,6 +183,7 @@ static ts_status audit_row(tuner_audit *a, size_t index, ts_err *err) {
         status = tuner_bout_verify(&a->session, &e.bout, 0, err);
     }
     if (status == TS_STATUS_OK) status = tuner_bout_race(&a->session, &e.bout, err);
+    if (status == TS_STATUS_CANCELLED) status = TS_STATUS_OK; /* what was said before stands */
     if (status == TS_STATUS_OK && !tuner_interrupted) count_entry(a, &e);
     tuner_bout_free(&e.bout);
     return status;
@@ -209,6 +211,13 @@ ts_status tuner_audit_nothing(const tuner_audit *a, ts_err *err) {
     return status;
 }
 
+void tuner_audit_end(tuner_audit *a, size_t done, size_t to_do) {
+    tuner_progress_end(&a->progress);
+    if (tuner_interrupted)
+        tuner_progress_line(&a->progress, "interrupted: %zu of %zu problems were looked at", done,
+                            to_do);
+}
+
 static ts_status audit_winners(tuner_audit *a, ts_err *err) {
     size_t wanted = 0, done = 0;
     for (size_t i = 0; i < a->image.winner_count; i++) wanted += is_wanted(a, i);
@@ -220,12 +229,32 @@ static ts_status audit_winners(tuner_audit *a, ts_err *err) {
     tuner_progress_stage(&a->progress, "verify", 0);
     for (size_t i = 0; i < a->image.winner_count && !tuner_interrupted; i++) {
         if (!is_wanted(a, i) || !tuner_audit_drawn(a, i, &left, &to_take)) continue;
-        tuner_progress_show(&a->progress, done++, to_do, a->image.winners[i].winner.problem);
+        tuner_progress_show(&a->progress, done, to_do, a->image.winners[i].winner.problem);
         TS_TRY(audit_row(a, i, err));
+        done += !tuner_interrupted;
     }
-    tuner_progress_end(&a->progress);
+    tuner_audit_end(a, done, to_do);
     print_sum(a);
     return TS_STATUS_OK;
+}
+
+/* The winners of this target may come from elsewhere: right here too, but chosen there. */
+static void say_device(tuner_audit *a) {
+    const char *own = a->session.facts.info.name, *target = gen_target_name(a->session.target);
+    const db_winner *foreign = NULL;
+    for (size_t i = 0; i < a->image.winner_count; i++) {
+        const db_winner *w = &a->image.winners[i].winner;
+        if (strcmp(w->target, target) != 0) continue;
+        if (strcmp(w->device.name, own) == 0) return;
+        foreign = w;
+    }
+    if (foreign && *foreign->device.name)
+        tuner_progress_line(&a->progress,
+                            "%s: nothing of this machine's %s; what was measured on %s runs here",
+                            a->path.data, own, foreign->device.name);
+    else if (foreign)
+        tuner_progress_line(&a->progress, "%s: predictions only for %s, nothing was measured",
+                            a->path.data, target);
 }
 
 static ts_status open_audit(tuner_audit *a, ts_err *err) {
@@ -247,9 +276,13 @@ ts_status tuner_command_verify(int argc, char **argv, int *exit_code, ts_err *er
         return tuner_verify_signature(argc, argv, exit_code, err);
     memset(&a, 0, sizeof a);
     TS_TRY(tuner_options_parse(argc, argv, "verify", &options, err));
+    if (options.held_out && options.against)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "--held-out looks at one database; leave out --against");
     a.options = &options;
     tuner_progress_init(&a.progress, options.quiet);
     ts_status status = open_audit(&a, err);
+    if (status == TS_STATUS_OK) say_device(&a);
     if (status == TS_STATUS_OK)
         status = options.held_out ? tuner_audit_held_out(&a, err) : audit_winners(&a, err);
     *exit_code = tuner_interrupted || a.wrong || a.slower ? TUNER_EXIT_FAILED : TUNER_EXIT_OK;

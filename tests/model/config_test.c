@@ -189,11 +189,42 @@ static void dtypes(void **state) {
     assert_non_null(strstr(err.message, "int8"));
 }
 
+/* Contexts and prompts end where the model does, and what becomes equal is told once. */
+static void positions_cut(void **state) {
+    (void)state;
+    const char *key = "\"max_position_embeddings\": 32768";
+    ts_buf config = {0}, text = {0}, out = {0};
+    assert_int_equal(ts_file_read("tests/fixtures/qwen2vl-tiny/config.json", &config, NULL), 0);
+    const char *at = strstr(config.data, key);
+    assert_non_null(at);
+    ts_buf_append(&text, config.data, (size_t)(at - config.data));
+    ts_buf_printf(&text, "\"max_position_embeddings\": 300%s", at + strlen(key));
+    const char *folder = scratch_make();
+    scratch_text(folder, "config.json", text.data);
+    assert_int_equal(rt_model_problems(folder, "fp32", append_line, &out, NULL), TS_STATUS_OK);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=1 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=8 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa_decode "), 2);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=300 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "norm m=300 d=256 kind=rms "), 1);
+    assert_int_equal(count_of(out.data, "m=512 "), 0);
+    out.bytes = 0;
+    assert_int_equal(
+        rt_model_problems("tests/fixtures/qwen2vl-tiny", "fp32", append_line, &out, NULL), 0);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=1 lk=32768 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=512 lk=8192 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=20736 lk=20736 "), 1);
+    scratch_remove(folder, NAMES);
+    ts_buf_free(&config);
+    ts_buf_free(&text);
+    ts_buf_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_configs), cmocka_unit_test(missing_config),
         cmocka_unit_test(problem_list),    cmocka_unit_test(derived_sizes),
-        cmocka_unit_test(dtypes),
+        cmocka_unit_test(dtypes),          cmocka_unit_test(positions_cut),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }
