@@ -1,5 +1,5 @@
-/* A bout: stored kernels of one problem, verified as when they were tuned, then raced. No compiler is
- * needed. What both forms of `tune verify` are made of. */
+/* A bout: stored kernels of one problem, verified as when they were tuned, then raced. No compiler
+ * is needed. What both forms of `tune verify` are made of. */
 #ifndef TUNER_BOUT_H
 #define TUNER_BOUT_H
 

@@ -1,4 +1,4 @@
-/* `tune --dry-run`: what would be tried, compiled, ranked and listed; nothing is run, nothing stored. */
+/* `tune --dry-run`: what would be tried is compiled, ranked and listed; nothing is run or stored. */
 #ifndef TUNER_DRY_RUN_H
 #define TUNER_DRY_RUN_H
 

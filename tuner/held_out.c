@@ -1,10 +1,10 @@
 /* `tune verify --held-out`: what is lost where a model's shapes fall between the tuned ones.
  *
- * For each specialization with winners on this target, shapes beside the tuned ones are derived. At each, the
- * variant that the runtime's own lookup picks and all other stored kernels of the specialization (the
- * winners of its other shapes, and the default) are verified, then the pick races the others. The loss is how
- * much slower it is than the best of them. Where there is one kernel only, nothing can be lost: it is verified,
- * and counts as no loss in no table. */
+ * For each specialization with winners on this target, shapes beside the tuned ones are derived. At
+ * each, the variant that the runtime's own lookup picks and all other stored kernels of the
+ * specialization (the winners of its other shapes, and the default) are verified, then the pick
+ * races the others. The loss is how much slower it is than the best of them. Where there is one
+ * kernel only, nothing can be lost: it is verified, and left out of the losses. */
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Held-out shapes. A problem is looked at as its text, "family name=value ...": a field whose name the
- * specialization does not hold is an extent. */
+/* Held-out shapes. A problem is looked at as its text, "family name=value ...": a field whose name
+ * the specialization does not hold is an extent. */
 #include "held_out_shapes.h"
 
 #include <math.h>

@@ -85,8 +85,8 @@ static ts_status add_family(gen *g, tuner_selection *selection, const gen_family
     return status;
 }
 
-/* One launch of more work than this takes a CPU seconds: a model's largest images, in most cases. They run there with
- * the choice for smaller ones. */
+/* One launch of more work than this takes a CPU seconds: a model's largest images, in most cases.
+ * They run there with the choice for smaller ones. */
 static const double max_cpu_flops = 2e11;
 
 typedef struct model_walk {

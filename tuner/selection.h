@@ -10,10 +10,10 @@ typedef struct tuner_selection {
     size_t count, capacity;
 } tuner_selection;
 
-/* Problems of the picks; without any, those in `list` ("model", "smoke") of every family's cases.
- * On a CPU `target` a model's
- * largest images are left out, which would take it seconds a launch. Only those whose dtype is in options->dtypes, if that is set. INVALID_ARGUMENT: an unknown
- * family, a problem that breaks a rule, nothing left. Free with tuner_selection_free. */
+/* Problems of the picks; without any, those in `list` ("model", "smoke") of every family's cases. Of
+ * a model those are left out that would take a CPU `target` seconds a launch. Only those whose dtype
+ * is in options->dtypes, if that is set. INVALID_ARGUMENT: an unknown family, a problem that breaks
+ * a rule, nothing left. Free with tuner_selection_free. */
 ts_status tuner_select(gen *g, const tuner_options *options, const char *list,
                        const gen_target *target, tuner_selection *out, ts_err *err);
 void tuner_selection_free(tuner_selection *selection);

@@ -38,7 +38,7 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
                              /* a short prompt, a long one's first chunk, a later one */
                              "b=1 lq={short} lk={short} hq={H} hkv={G}; "
                              "b=1 lq={chunk} lk={chunk} hq={H} hkv={G}; "
-                             "b=1 lq={chunk} lk={long} hq={H} hkv={G}"},
+                             "b=1 lq={chunk} lk={session} hq={H} hkv={G}"},
                             {NULL, NULL}}},
     [QWEN2VL_ATTENTION_STEP] = {"text/attention",
                                 "group={group} head_dim={c} dtype={dtype}",
@@ -248,7 +248,6 @@ static void name_dims(qwen2vl *m, int32_t patch, int32_t frames) {
         {"Y", m->Y},
         {"short", at_most(m, RT_ROWS_SHORT)},
         {"chunk", at_most(m, RT_ROWS_CHUNK)},
-        {"long", at_most(m, 8192)},
         {"small", at_most(m, 1024)},
         {"session", at_most(m, 4096)},
         {"large", at_most(m, 32768)},

@@ -32,8 +32,8 @@ typedef struct rt_used {
     rt_phase phase;
 } rt_used;
 
-/* Rows that kernels are tuned for: a step of several sequences, a short prompt and a full chunk. What lies
- * between takes the nearest, so the ends of what is usual are among them. */
+/* Rows that kernels are tuned for: a step of several sequences, a short prompt and a full chunk.
+ * What lies between takes the nearest, so the ends of what is usual are among them. */
 enum { RT_ROWS_STEP = 8, RT_ROWS_SHORT = 64, RT_ROWS_CHUNK = 512 };
 #define RT_ROWS_USUAL \
     { RT_ROWS_STEP, RT_ROWS_SHORT, RT_ROWS_CHUNK }
@@ -45,8 +45,8 @@ enum { RT_ROWS_STEP = 8, RT_ROWS_SHORT = 64, RT_ROWS_CHUNK = 512 };
 
 typedef void (*rt_problem_each)(void *context, const char *problem);
 
-/* Calls back for every problem of the table with one dtype, once where two rows are alike. Passes have no
- * more than `most` rows (0: any number) where the table names none of its own. */
+/* Calls back for every problem of the table with one dtype, once where two rows are alike. Passes
+ * have no more than `most` rows (0: any number) where the table names none of its own. */
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
                            int32_t most, rt_problem_each each, void *context, ts_err *err);
 /* Fills groups[i][phase]. NOT_FOUND names the first problem that is

@@ -212,7 +212,7 @@ static void positions_cut(void **state) {
     assert_int_equal(
         rt_model_problems("tests/fixtures/qwen2vl-tiny", "fp32", append_line, &out, NULL), 0);
     assert_int_equal(count_of(out.data, "sdpa_decode b=1 lk=32768 "), 1);
-    assert_int_equal(count_of(out.data, "sdpa b=1 lq=512 lk=8192 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=512 lk=4096 "), 1);
     assert_int_equal(count_of(out.data, "sdpa b=1 lq=20736 lk=20736 "), 1);
     scratch_remove(folder, NAMES);
     ts_buf_free(&config);
