@@ -80,3 +80,20 @@ ts_status tuner_device_get_race(const ts_buf *answer, tuner_rounds *out, ts_err 
     memcpy(out, rounds, sizeof *out);
     return TS_STATUS_OK;
 }
+
+void tuner_device_put_lookup(ts_buf *request, const char *database, const char *problem) {
+    tuner_put_u64(request, TUNER_ASK_LOOKUP);
+    tuner_put_text(request, database);
+    tuner_put_text(request, problem);
+}
+
+ts_status tuner_device_get_lookup(const ts_buf *answer, ts_buf *variant, ts_err *err) {
+    tuner_reader reader;
+    TS_TRY(open_answer(answer, &reader, err));
+    const char *text = tuner_get_text(&reader);
+    if (reader.failed)
+        return ts_fail(err, TS_STATUS_CORRUPT, "unreadable answer of the device worker");
+    ts_buf_printf(variant, "%s", text);
+    if (variant->failed) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "variant name");
+    return TS_STATUS_OK;
+}

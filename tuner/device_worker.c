@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../runtime/copy_speed.h"
+#include "../runtime/tunesmith_kernels.h"
 #include "bench_cache.h"
 #include "neighbours.h"
 #include "oracle.h"
@@ -228,11 +229,27 @@ static void answer_race(server *s, tuner_reader *request, ts_buf *answer) {
     tuner_put_bytes(answer, &rounds, sizeof rounds);
 }
 
+/* ---- a lookup, as an application makes it ---- */
+
+static void answer_lookup(server *s, tuner_reader *request, ts_buf *answer) {
+    ts_err err = {0};
+    ts_kernels *kernels = NULL;
+    const ts_kernel *kernel = NULL;
+    const char *database = tuner_get_text(request), *problem = tuner_get_text(request);
+    ts_status status = open_device(s, &err);
+    if (status == TS_STATUS_OK) status = ts_kernels_open(s->device, database, &kernels, &err);
+    if (status == TS_STATUS_OK) status = ts_kernel_find(kernels, problem, &kernel, &err);
+    put_status(answer, status, &err);
+    if (status == TS_STATUS_OK) tuner_put_text(answer, ts_kernel_variant(kernel));
+    ts_kernels_close(kernels);
+}
+
 static void (*const answers[])(server *, tuner_reader *,
                                ts_buf *) = {[TUNER_ASK_HELLO] = answer_hello,
                                             [TUNER_ASK_LIMIT] = answer_limit,
                                             [TUNER_ASK_RUN] = answer_run,
-                                            [TUNER_ASK_RACE] = answer_race};
+                                            [TUNER_ASK_RACE] = answer_race,
+                                            [TUNER_ASK_LOOKUP] = answer_lookup};
 
 void tuner_device_serve(int fd, void *context) {
     server s = {.context = context};

@@ -75,6 +75,17 @@ void tuner_device_put_race(ts_buf *request, const char *problem, const tuner_ker
                            size_t count);
 ts_status tuner_device_get_race(const ts_buf *answer, tuner_rounds *out, ts_err *err);
 
-enum tuner_device_request { TUNER_ASK_HELLO, TUNER_ASK_LIMIT, TUNER_ASK_RUN, TUNER_ASK_RACE };
+/* ---- what a model would get ---- */
+void tuner_device_put_lookup(ts_buf *request, const char *database, const char *problem);
+/* The variant that the runtime's own lookup picks there, with the statuses of ts_kernel_find. */
+ts_status tuner_device_get_lookup(const ts_buf *answer, ts_buf *variant, ts_err *err);
+
+enum tuner_device_request {
+    TUNER_ASK_HELLO,
+    TUNER_ASK_LIMIT,
+    TUNER_ASK_RUN,
+    TUNER_ASK_RACE,
+    TUNER_ASK_LOOKUP
+};
 
 #endif

@@ -95,6 +95,9 @@ ts_status tuner_lab_limit(tuner_lab *lab, double *copy_gbytes, ts_err *err);
 /* The compiler of a kind of target; asked once. */
 ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler **out,
                              ts_err *err);
+/* The variant that the runtime picks from a database for a problem on this device, appended. */
+ts_status tuner_lab_lookup(tuner_lab *lab, const char *database, const char *problem,
+                           ts_buf *variant, ts_err *err);
 /* Times compiled kernels of one problem against each other. Nothing may be queued. */
 ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built,
                          size_t count, tuner_rounds *out, ts_err *err);

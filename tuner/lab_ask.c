@@ -53,6 +53,16 @@ ts_status tuner_lab_compiler(tuner_lab *lab, gen_kind kind, const tuner_compiler
     return TS_STATUS_OK;
 }
 
+ts_status tuner_lab_lookup(tuner_lab *lab, const char *database, const char *problem,
+                           ts_buf *variant, ts_err *err) {
+    ts_buf request = {0};
+    tuner_device_put_lookup(&request, database, problem);
+    ts_status status = ask(lab, 0, &request, err);
+    ts_buf_free(&request);
+    return status == TS_STATUS_OK ? tuner_device_get_lookup(&lab->reply.message, variant, err)
+                                  : status;
+}
+
 ts_status tuner_lab_race(tuner_lab *lab, const tuner_problem *problem, tuner_built *const *built,
                          size_t count, tuner_rounds *out, ts_err *err) {
     tuner_kernel_code codes[TUNER_MAX_FINALISTS];

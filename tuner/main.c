@@ -33,7 +33,7 @@ static const char tune_help[] =
     "  --seed N              of inputs and strategies (default 1)\n"
     "  --jobs N              compilers at a time (default: one a core)\n"
     "  --fresh               forgets what earlier runs measured\n"
-    "  --dry-run             compiles and lists every variant; runs and stores nothing\n"
+    "  --dry-run             compiles, ranks and lists every variant; runs and stores nothing\n"
     "Output\n"
     "  --json                one JSON object a line: events, results, winners\n"
     "  --report FILE.html    a page: what was tried, why it was rejected, how the winners stand\n"
@@ -74,13 +74,17 @@ static const char verify_help[] =
     "  --key FILE            with --db alone: is it signed by this public key, and unchanged?\n"
     "  --db FILE             the database; no compiler is needed, its kernels are run\n"
     "  --against FILE        another database: what would its winners save here?\n"
+    "  --held-out            shapes that were not tuned, between the tuned ones and beyond: what is\n"
+    "                        lost by running the nearest choice there? Some seconds a shape\n"
     "  --sample N            N problems, by --seed (default: all of the device's target)\n"
     "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
     "  --timeout, --json, --quiet\n"
     "                        as for tune\n"
     "\n"
     "Each winner is checked against the fp64 oracle as when it was tuned, then raced with the\n"
-    "default and the other file's winner. Exit 1 if one is wrong or slower than the default.\n";
+    "default and the other file's winner. Exit 1 if one is wrong or slower than the default.\n"
+    "With --held-out the kernel that a model would get races all others of its specialization; loss\n"
+    "is how much slower it is than the best of them. Exit 1 if one is wrong; a loss is only told.\n";
 
 static const char simulate_help[] =
     "tune simulate FILE      replays strategies on a Kernel Tuner cache file (plain or gzip)\n"

@@ -120,6 +120,7 @@ enum option_id {
     OPT_SAMPLE,
     OPT_COMPILE_ONLY,
     OPT_AGAINST,
+    OPT_HELD_OUT,
     OPT_VARIANT,
     OPT_PTX,
     OPT_NVRTC,
@@ -154,6 +155,7 @@ static const struct option_row {
     [OPT_QUIET] = {"quiet", false, TUNE | CHECK | REGRET | VERIFY | BUILD},
     [OPT_SAMPLE] = {"sample", true, CHECK | VERIFY},
     [OPT_AGAINST] = {"against", true, VERIFY},
+    [OPT_HELD_OUT] = {"held-out", false, VERIFY},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
     [OPT_VARIANT] = {"variant", true, CHECK},
     [OPT_PTX] = {"ptx", true, CHECK},
@@ -201,6 +203,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_JSON: o->json = true; return TS_STATUS_OK;
     case OPT_QUIET: o->quiet = true; return TS_STATUS_OK;
     case OPT_AGAINST: o->against = value; return TS_STATUS_OK;
+    case OPT_HELD_OUT: o->held_out = true; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
     case OPT_VARIANT: o->variant = value; return TS_STATUS_OK;
     case OPT_PTX: o->ptx = value; return TS_STATUS_OK;

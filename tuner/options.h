@@ -43,6 +43,7 @@ typedef struct tuner_options {
     const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
     const char *ptx; /* check: "compute_86": PTX, which the driver compiles; NULL: machine code */
     const char *against; /* verify: a second database; NULL: none */
+    bool held_out;       /* verify: shapes that were not tuned */
 } tuner_options;
 
 /* Reads argv[1..]; texts are borrowed from it. `command` is the subcommand, or "tune": options of

@@ -59,6 +59,18 @@ double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t 
     return us;
 }
 
+ts_status tuner_estimate_us(gen *g, const gen_problem *problem, const gen_target *target,
+                            const gen_variant *variant, const tuner_compiled *compiled, double *us,
+                            ts_err *err) {
+    gen_cost costs[GEN_MAX_LAUNCHES];
+    size_t launches = 0;
+    ts_status status = gen_costs(g, variant, problem, target, costs, &launches, err);
+    if (status != TS_STATUS_OK && status != TS_STATUS_NOT_FOUND) return status;
+    bool known = status == TS_STATUS_OK && launches > 0;
+    *us = known ? tuner_predict_us(target, costs, launches, compiled) : INFINITY;
+    return TS_STATUS_OK;
+}
+
 /* ---- from estimates to a pick ---- */
 
 typedef struct estimate {
@@ -84,20 +96,16 @@ static int by_time(const void *a, const void *b) {
     return x->index < y->index ? -1 : x->index > y->index;
 }
 
-static ts_status costs_of(const ranking *r, size_t index, gen_cost *costs, size_t *count,
-                          ts_err *err) {
-    ts_status status = gen_costs(r->session->g, &r->variants[index], &r->problem->problem,
-                                 r->target, costs, count, err);
-    if (status == TS_STATUS_NOT_FOUND) *count = 0;
-    return status == TS_STATUS_NOT_FOUND ? TS_STATUS_OK : status;
+static ts_status estimate_one(const ranking *r, size_t index, const tuner_compiled *compiled,
+                              double *us, ts_err *err) {
+    return tuner_estimate_us(r->session->g, &r->problem->problem, r->target, &r->variants[index],
+                             compiled, us, err);
 }
 
 static ts_status estimate_all(ranking *r, size_t count, ts_err *err) {
-    gen_cost costs[GEN_MAX_LAUNCHES];
-    size_t launches = 0;
     for (size_t i = 0; i < count; i++) {
-        TS_TRY(costs_of(r, i, costs, &launches, err));
-        double us = launches ? tuner_predict_us(r->target, costs, launches, NULL) : INFINITY;
+        double us;
+        TS_TRY(estimate_one(r, i, NULL, &us, err));
         if (isfinite(us)) r->estimates[r->count++] = (estimate){i, us};
     }
     qsort(r->estimates, r->count, sizeof *r->estimates, by_time);
@@ -124,13 +132,10 @@ static ts_status submit(ranking *r, size_t index, ts_err *err) {
 
 /* Keeps the candidate if it is the best so far, else frees it. */
 static ts_status judge(ranking *r, tuner_candidate *candidate, ts_err *err) {
-    gen_cost costs[GEN_MAX_LAUNCHES];
-    size_t launches = 0;
     double us = INFINITY;
     ts_status status = TS_STATUS_OK;
     if (strcmp(candidate->result.status, "ok") == 0)
-        status = costs_of(r, candidate->index, costs, &launches, err);
-    if (launches) us = tuner_predict_us(r->target, costs, launches, &candidate->built->compiled);
+        status = estimate_one(r, candidate->index, &candidate->built->compiled, &us, err);
     for (size_t i = 0; i < r->count; i++)
         if (r->estimates[i].index == candidate->index) r->estimates[i].us = us;
     bool better = us < r->pick_us ||

@@ -10,6 +10,12 @@
 double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t count,
                         const tuner_compiled *compiled);
 
+/* The same for one variant of a problem, by its family's cost formulas. INFINITY: the family
+ * estimates nothing for it, or a block does not fit. Errors: a formula that cannot be evaluated. */
+ts_status tuner_estimate_us(gen *g, const gen_problem *problem, const gen_target *target,
+                            const gen_variant *variant, const tuner_compiled *compiled, double *us,
+                            ts_err *err);
+
 enum { TUNER_SHORTLIST = 10 };
 /* The model's first choices, best first, as indices of the variants that were ranked. */
 typedef struct tuner_shortlist {

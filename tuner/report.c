@@ -27,18 +27,26 @@ void tuner_report_result(const tuner_candidate *c) {
                          number(c->result.time_us)));
 }
 
-void tuner_report_compiled(const tuner_candidate *c, bool json) {
+void tuner_report_listed(const tuner_listed *listed, bool json) {
     static const tuner_compiled nothing = {.registers = -1, .spill_bytes = -1, .shared_bytes = -1};
+    const tuner_candidate *c = listed->candidate;
     const tuner_compiled *compiled = c->built ? &c->built->compiled : &nothing;
     if (json) {
-        print_line(json_pack(
-            "{ss ss ss ss ss so so so}", "family", gen_family_name(c->problem->problem.family),
-            "variant", c->name, "target", gen_target_name(c->target), "status", c->result.status,
-            "reason", c->result.reason, "registers", count_or_null(compiled->registers),
-            "spill_bytes", count_or_null(compiled->spill_bytes), "shared_bytes",
-            count_or_null(compiled->shared_bytes)));
+        print_line(json_pack("{ss ss ss ss ss so so so ss so so}", "family",
+                             gen_family_name(c->problem->problem.family), "variant", c->name,
+                             "target", gen_target_name(c->target), "status", c->result.status,
+                             "reason", c->result.reason, "registers",
+                             count_or_null(compiled->registers), "spill_bytes",
+                             count_or_null(compiled->spill_bytes), "shared_bytes",
+                             count_or_null(compiled->shared_bytes), "spec", c->problem->spec,
+                             "estimate_us", number(listed->estimate_us), "rank",
+                             listed->rank ? json_integer((json_int_t)listed->rank) : json_null()));
         return;
     }
+    if (listed->rank)
+        printf("%4zu %10.1f us  ", listed->rank, listed->estimate_us);
+    else
+        printf("%4s %10s     ", "-", "-");
     printf("%-10s %s  %s", c->result.status, c->name, c->problem->spec);
     if (compiled->registers >= 0)
         printf("  %d registers, %d bytes spilled, %d bytes shared", compiled->registers,

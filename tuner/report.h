@@ -7,8 +7,15 @@
 
 /* {"problem","variant","status","reason","time_us"} */
 void tuner_report_result(const tuner_candidate *candidate);
-/* {"family","variant","target","status","reason","registers","spill_bytes","shared_bytes"} */
-void tuner_report_compiled(const tuner_candidate *candidate, bool json);
+/* A compiled variant and its place among those of its specialization. */
+typedef struct tuner_listed {
+    tuner_candidate *candidate;
+    double estimate_us; /* of the static model; INFINITY: none */
+    size_t rank;        /* from 1; 0: not ranked */
+} tuner_listed;
+/* {"family","variant","target","status","reason","registers","spill_bytes","shared_bytes","spec",
+ * "estimate_us","rank"} */
+void tuner_report_listed(const tuner_listed *listed, bool json);
 /* {"problem","variant","time_us","default_us","speedup","ci_low_us","ci_high_us"} */
 void tuner_report_winner(const db_winner *winner);
 

@@ -85,8 +85,13 @@ static ts_status add_family(gen *g, tuner_selection *selection, const gen_family
     return status;
 }
 
+/* One launch of more work than this takes a CPU seconds: a model's largest images, in most cases.
+ * They run there with the choice for smaller ones. */
+static const double max_cpu_flops = 2e11;
+
 typedef struct model_walk {
     gen *g;
+    const gen_target *target;
     tuner_selection *selection;
     ts_status status;
     ts_err *err;
@@ -94,15 +99,22 @@ typedef struct model_walk {
 
 static void add_model_problem(void *context, const char *problem) {
     model_walk *walk = context;
+    gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
+    gen_binding binding;
     if (walk->status == TS_STATUS_OK)
-        walk->status = add_text(walk->g, walk->selection, problem, NULL, walk->err);
+        walk->status = gen_problem_parse(walk->g, problem, &test.problem, walk->err);
+    if (walk->status == TS_STATUS_OK) walk->status = gen_bind(walk->g, &test, &binding, walk->err);
+    if (walk->status != TS_STATUS_OK ||
+        (gen_target_kind(walk->target) == GEN_CPU && binding.flops > max_cpu_flops))
+        return;
+    walk->status = add(walk->selection, &test.problem, NULL, true, walk->err);
 }
 
 /* The list of dtypes is the model's here: each one is asked for; none means fp32 and the
  * checkpoint's. */
-static ts_status add_model(gen *g, tuner_selection *selection, const char *dir, const char *dtypes,
-                           ts_err *err) {
-    model_walk walk = {g, selection, TS_STATUS_OK, err};
+static ts_status add_model(gen *g, const gen_target *target, tuner_selection *selection,
+                           const char *dir, const char *dtypes, ts_err *err) {
+    model_walk walk = {g, target, selection, TS_STATUS_OK, err};
     if (!dtypes) {
         TS_TRY(rt_model_problems(dir, NULL, add_model_problem, &walk, err));
         return walk.status;
@@ -117,10 +129,12 @@ static ts_status add_model(gen *g, tuner_selection *selection, const char *dir, 
     return walk.status;
 }
 
-static ts_status add_pick(gen *g, tuner_selection *selection, const tuner_pick *pick,
-                          const char *list, const char *dtypes, ts_err *err) {
+static ts_status add_pick(gen *g, const gen_target *target, tuner_selection *selection,
+                          const tuner_pick *pick, const char *list, const char *dtypes,
+                          ts_err *err) {
     if (pick->kind == TUNER_PICK_PROBLEM) return add_text(g, selection, pick->text, dtypes, err);
-    if (pick->kind == TUNER_PICK_MODEL) return add_model(g, selection, pick->text, dtypes, err);
+    if (pick->kind == TUNER_PICK_MODEL)
+        return add_model(g, target, selection, pick->text, dtypes, err);
     const gen_family *family = gen_family_find(g, pick->text);
     if (family) return add_family(g, selection, family, list, dtypes, err);
     ts_buf known = {0};
@@ -132,12 +146,12 @@ static ts_status add_pick(gen *g, tuner_selection *selection, const tuner_pick *
     return status;
 }
 
-ts_status tuner_select(gen *g, const tuner_options *options, const char *list, tuner_selection *out,
-                       ts_err *err) {
+ts_status tuner_select(gen *g, const tuner_options *options, const char *list,
+                       const gen_target *target, tuner_selection *out, ts_err *err) {
     tuner_selection selection = {0};
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < options->pick_count && status == TS_STATUS_OK; i++)
-        status = add_pick(g, &selection, &options->picks[i], list, options->dtypes, err);
+        status = add_pick(g, target, &selection, &options->picks[i], list, options->dtypes, err);
     for (size_t i = 0; i < gen_family_count(g) && !options->pick_count && status == TS_STATUS_OK;
          i++)
         status = add_family(g, &selection, gen_family_at(g, i), list, options->dtypes, err);

@@ -144,7 +144,7 @@ ts_status tuner_session_open(tuner_session *s, const tuner_options *options, con
     TS_TRY(name_device(s, err));
     open_lab(s, interrupted);
     TS_TRY(look_for_device(s, err));
-    TS_TRY(tuner_select(s->g, options, list, &s->selection, err));
+    TS_TRY(tuner_select(s->g, options, list, s->target, &s->selection, err));
     s->selection.whole = s->selection.count;
     if (options->shards)
         TS_TRY(tuner_shard(s->g, &s->selection, options->shard, options->shards, err));

@@ -234,7 +234,7 @@ static ts_status argmax(const void *self, rt_run *run, const float *logits, int3
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
                           ts_err *err) {
     const mamba *m = self;
-    return rt_uses_problems(mamba_uses, MAMBA_OPS, m->dims, dtype, each, context, err);
+    return rt_uses_problems(mamba_uses, MAMBA_OPS, m->dims, dtype, 0, each, context, err);
 }
 
 static ts_status resolve(void *self, ts_dtype dtype, ts_kernels *kernels, ts_err *err) {

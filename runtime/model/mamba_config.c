@@ -20,7 +20,8 @@ const rt_use mamba_uses[MAMBA_OPS] = {
                        {{"gemm", "m={m} n={2E} k={d}"}, {"gemv", "n={2E} k={d}"}}},
     [MAMBA_CONV] = {"text/conv",
                     "width={K} dtype={dtype} act=silu",
-                    {{"causal_conv1d", "b=1 l={m} d={E}"}, {"causal_conv1d", "b=1 l=1 d={E}"}}},
+                    {{"causal_conv1d", "b=1 l={m} d={E}", RT_ROWS_PROMPT},
+                     {"causal_conv1d", "b={m} l=1 d={E}", RT_ROWS_STEPS}}},
     [MAMBA_X_PROJ] = {"text/x_proj",
                       "dtype={dtype} out={dtype} act=none",
                       {{"gemm", "m={m} n={P} k={E}"}, {"gemv", "n={P} k={E}"}}},
@@ -29,7 +30,8 @@ const rt_use mamba_uses[MAMBA_OPS] = {
                        {{"gemm", "m={m} n={E} k={R}"}, {"gemv", "n={E} k={R}"}}},
     [MAMBA_SCAN] = {"text/scan",
                     "n={N} g=1 dtype={dtype} gate=1 softplus=1",
-                    {{"selective_scan", "b=1 l={m} d={E}"}, {"selective_scan_step", "b=1 d={E}"}}},
+                    {{"selective_scan", "b=1 l={m} d={E}", RT_ROWS_PROMPT},
+                     {"selective_scan_step", "b={m} d={E}", RT_ROWS_STEPS}}},
     [MAMBA_OUT_PROJ] = {"text/out_proj",
                         "dtype={dtype} out=fp32 act=none",
                         {{"gemm", "m={m} n={d} k={E}"}, {"gemv", "n={d} k={E}"}}},
@@ -39,8 +41,10 @@ const rt_use mamba_uses[MAMBA_OPS] = {
     /* Logits of many rows are made in blocks (session.c), so the long chunk does not occur. */
     [MAMBA_HEAD] = {"head/logits",
                     "dtype={dtype} out=fp32 act=none",
-                    {{"gemm", "m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
-    [MAMBA_ARGMAX] = {"sampling/argmax", "", {{NULL, NULL}, {"argmax", "m=1 v={V}"}}},
+                    {{"gemm", "m=8 n={V} k={d}; m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
+    [MAMBA_ARGMAX] = {"sampling/argmax",
+                      "",
+                      {{NULL, NULL}, {"argmax", "m={m} v={V}", RT_ROWS_STEPS}}},
 };
 
 /* Limits keep every product of sizes inside 63 bits. */

@@ -139,7 +139,8 @@ static void place_state(const void *self, const rt_session_size *size, rt_sessio
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,
                           ts_err *err) {
     const qwen2vl *m = self;
-    return rt_uses_problems(qwen2vl_uses, QWEN2VL_OPS, m->dims, dtype, each, context, err);
+    return rt_uses_problems(qwen2vl_uses, QWEN2VL_OPS, m->dims, dtype, m->positions, each,
+                            context, err);
 }
 
 static ts_status resolve(void *self, ts_dtype dtype, ts_kernels *kernels, ts_err *err) {

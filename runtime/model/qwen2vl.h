@@ -78,7 +78,7 @@ typedef struct qwen2vl_eyes {
     const float *merge1_bias, *merge2_bias;
 } qwen2vl_eyes;
 
-enum { QWEN2VL_DIMS = 32 };
+enum { QWEN2VL_DIMS = 40 };
 
 typedef struct qwen2vl {
     int32_t V, d, H, G, c, q, kv, qkv, F, L;

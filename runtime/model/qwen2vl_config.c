@@ -7,10 +7,15 @@
 
 #include "qwen2vl.h"
 
-/* Rows of the vision tower that kernels are tuned for: small images, and 64 x 64 patches; of its
- * merger a quarter. */
-#define VISION_ROWS .rows = {256, 4096}
-#define MERGED_ROWS .rows = {64, 1024}
+/* Rows of the vision tower that kernels are tuned for: square images of 224, 448 and 1008 pixels in
+ * patches of 14; of its merger a quarter. With some thousand rows a product fills any chip and only
+ * takes longer from there on; attention, which grows by the square, has 2016 pixels too. */
+#define VISION_ROWS \
+    { 256, 1024, 5184 }
+#define MERGED_ROWS \
+    { 64, 256, 1296 }
+#define ATTENTION_ROWS \
+    { 256, 1024, 5184, 20736 }
 #define PRODUCT(out, act) "dtype={dtype} out=" out " act=" act
 
 const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
@@ -29,10 +34,21 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
                          {"rotary", "m=1 hq={H} hkv={G} slots=4096 p=4096 s0={s0} s1={s1}"}}},
     [QWEN2VL_ATTENTION] = {"text/attention",
                            "head_dim={c} dtype={dtype} causal=1 varlen=1",
-                           {{"sdpa", "b=1 lq={m} lk={m} hq={H} hkv={G}"}, {NULL, NULL}}},
+                           {{"sdpa",
+                             /* a short prompt, a long one's first chunk, a later one */
+                             "b=1 lq={short} lk={short} hq={H} hkv={G}; "
+                             "b=1 lq={chunk} lk={chunk} hq={H} hkv={G}; "
+                             "b=1 lq={chunk} lk={session} hq={H} hkv={G}"},
+                            {NULL, NULL}}},
     [QWEN2VL_ATTENTION_STEP] = {"text/attention",
                                 "group={group} head_dim={c} dtype={dtype}",
-                                {{NULL, NULL}, {"sdpa_decode", "b=1 lk=2048 hkv={G} slots=4096"}},
+                                {{NULL, NULL},
+                                 {"sdpa_decode",
+                                  /* lk is what a session has room for, 4096 if nobody asks */
+                                  "b=1 lk={small} hkv={G} slots={small}; "
+                                  "b=1 lk={session} hkv={G} slots={session}; "
+                                  "b=1 lk={large} hkv={G} slots={large}; "
+                                  "b=8 lk={session} hkv={G} slots={8session}"}},
                                 .keys = "lk"},
     [QWEN2VL_O] = {"text/projection",
                    PRODUCT("fp32", "none"),
@@ -49,52 +65,44 @@ const rt_use qwen2vl_uses[QWEN2VL_OPS] = {
     /* Logits of many rows are made in blocks (session.c), so the long chunk does not occur. */
     [QWEN2VL_HEAD] = {"head/logits",
                       PRODUCT("fp32", "none"),
-                      {{"gemm", "m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
-    [QWEN2VL_ARGMAX] = {"sampling/argmax", "", {{NULL, NULL}, {"argmax", "m=1 v={V}"}}},
+                      {{"gemm", "m=8 n={V} k={d}; m=64 n={V} k={d}"}, {"gemv", "n={V} k={d}"}}},
+    [QWEN2VL_ARGMAX] = {"sampling/argmax",
+                        "",
+                        {{NULL, NULL}, {"argmax", "m={m} v={V}", RT_ROWS_STEPS}}},
     [QWEN2VL_PATCH] = {"vision/patch",
                        PRODUCT("fp32", "none"),
-                       {{"gemm", "m={m} n={D} k={X}"}},
-                       VISION_ROWS},
+                       {{"gemm", "m={m} n={D} k={X}", VISION_ROWS}}},
     [QWEN2VL_V_NORM] = {"vision/norm",
                         "kind=layer dtype={dtype} add=0",
-                        {{"norm", "m={m} d={D}"}},
-                        VISION_ROWS},
+                        {{"norm", "m={m} d={D}", VISION_ROWS}}},
     [QWEN2VL_V_QKV] = {"vision/qkv",
                        PRODUCT("{dtype}", "none"),
-                       {{"gemm", "m={m} n={3D} k={D}"}},
-                       VISION_ROWS},
+                       {{"gemm", "m={m} n={3D} k={D}", VISION_ROWS}}},
     [QWEN2VL_V_ROTARY] = {"vision/rotary",
                           "head_dim={a} dtype={dtype} cache=0",
-                          {{"rotary", "m={m} hq={A} hkv={A} slots=0 p=256 s0=0 s1={a/4}"}},
-                          VISION_ROWS},
+                          {{"rotary", "m={m} hq={A} hkv={A} slots=0 p=256 s0=0 s1={a/4}",
+                            VISION_ROWS}}},
     [QWEN2VL_V_ATTENTION] = {"vision/attention",
                              "head_dim={a} dtype={dtype} causal=0 varlen=1",
-                             {{"sdpa", "b=1 lq={m} lk={m} hq={A} hkv={A}"}},
-                             VISION_ROWS},
+                             {{"sdpa", "b=1 lq={m} lk={m} hq={A} hkv={A}", ATTENTION_ROWS}}},
     [QWEN2VL_V_PROJ] = {"vision/projection",
                         PRODUCT("fp32", "none"),
-                        {{"gemm", "m={m} n={D} k={D}"}},
-                        VISION_ROWS},
+                        {{"gemm", "m={m} n={D} k={D}", VISION_ROWS}}},
     [QWEN2VL_V_FC1] = {"vision/mlp",
                        PRODUCT("{dtype}", "quick_gelu"),
-                       {{"gemm", "m={m} n={M} k={D}"}},
-                       VISION_ROWS},
+                       {{"gemm", "m={m} n={M} k={D}", VISION_ROWS}}},
     [QWEN2VL_V_FC2] = {"vision/mlp",
                        PRODUCT("fp32", "none"),
-                       {{"gemm", "m={m} n={D} k={M}"}},
-                       VISION_ROWS},
+                       {{"gemm", "m={m} n={D} k={M}", VISION_ROWS}}},
     [QWEN2VL_MERGE_NORM] = {"vision/merger",
                             "kind=layer dtype={dtype} add=0",
-                            {{"norm", "m={m} d={D}"}},
-                            VISION_ROWS},
+                            {{"norm", "m={m} d={D}", VISION_ROWS}}},
     [QWEN2VL_MERGE_1] = {"vision/merger",
                          PRODUCT("{dtype}", "gelu"),
-                         {{"gemm", "m={m} n={Y} k={Y}"}},
-                         MERGED_ROWS},
+                         {{"gemm", "m={m} n={Y} k={Y}", MERGED_ROWS}}},
     [QWEN2VL_MERGE_2] = {"vision/merger",
                          PRODUCT("fp32", "none"),
-                         {{"gemm", "m={m} n={d} k={Y}"}},
-                         MERGED_ROWS},
+                         {{"gemm", "m={m} n={d} k={Y}", MERGED_ROWS}}},
 };
 
 /* Limits keep every product of sizes inside 63 bits. */
@@ -204,6 +212,11 @@ static ts_status read_names(qwen2vl *m, const rt_config *c, ts_err *err) {
     return rt_config_int(c, "video_token_id", 151656, 0, most, &n->video, err);
 }
 
+/* As many tokens, and no more than the model has positions. */
+static int64_t at_most(const qwen2vl *m, int32_t tokens) {
+    return tokens < m->positions ? tokens : m->positions;
+}
+
 static void name_dims(qwen2vl *m, int32_t patch, int32_t frames) {
     const rt_dim dims[QWEN2VL_DIMS] = {
         {"V", m->V},
@@ -233,6 +246,12 @@ static void name_dims(qwen2vl *m, int32_t patch, int32_t frames) {
         {"patch", patch},
         {"frames", frames},
         {"Y", m->Y},
+        {"short", at_most(m, RT_ROWS_SHORT)},
+        {"chunk", at_most(m, RT_ROWS_CHUNK)},
+        {"small", at_most(m, 1024)},
+        {"session", at_most(m, 4096)},
+        {"large", at_most(m, 32768)},
+        {"8session", 8 * at_most(m, 4096)},
         {NULL, 0},
     };
     memcpy(m->dims, dims, sizeof dims);

@@ -7,20 +7,49 @@ static ts_status bad_table(const char *text, ts_err *err) {
     return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "kernel table: cannot expand \"%s\"", text);
 }
 
-static ts_status emit(const rt_use *use, rt_phase phase, const rt_dim *dims, const char *dtype,
-                      int32_t m, rt_problem_each each, void *context, ts_err *err) {
-    ts_buf text = {0};
+/* What the problems of one phase are made of. */
+typedef struct listing {
+    const rt_use *use;
+    rt_phase phase;
+    const rt_dim *dims;
+    const char *dtype;
+    rt_problem_each each;
+    void *context;
+    ts_buf last; /* told before: extents that are cut to a model's limit may be equal */
+} listing;
+
+/* One problem: `bytes` of extents, with `m` rows. */
+static ts_status emit(listing *l, const char *extents, size_t bytes, int32_t m, ts_err *err) {
+    ts_buf part = {0}, text = {0};
     ts_status status = TS_STATUS_OK;
-    ts_buf_printf(&text, "%s ", use->phase[phase].family);
-    if (!rt_dims_expand(dims, use->phase[phase].extents, dtype, m, &text)) {
-        status = bad_table(use->phase[phase].extents, err);
-    }
-    if (use->spec[0] != '\0') ts_buf_printf(&text, " ");
-    if (!rt_dims_expand(dims, use->spec, dtype, m, &text)) status = bad_table(use->spec, err);
+    ts_buf_append(&part, extents, bytes);
+    ts_buf_printf(&text, "%s ", l->use->phase[l->phase].family);
+    if (part.failed || !rt_dims_expand(l->dims, part.data, l->dtype, m, &text))
+        status = bad_table(extents, err);
+    if (l->use->spec[0] != '\0') ts_buf_printf(&text, " ");
+    if (!rt_dims_expand(l->dims, l->use->spec, l->dtype, m, &text))
+        status = bad_table(l->use->spec, err);
     if (text.failed) status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "kernel table");
-    if (status == TS_STATUS_OK) each(context, text.data);
-    ts_buf_free(&text);
+    bool told = status == TS_STATUS_OK && l->last.data && strcmp(l->last.data, text.data) == 0;
+    if (status == TS_STATUS_OK && !told) l->each(l->context, text.data);
+    ts_buf_free(&part);
+    ts_buf_free(&l->last);
+    l->last = text;
     return status;
+}
+
+/* Each of the extents with each of the rows, or once where it says none. */
+static ts_status emit_all(listing *l, const int32_t rows[RT_MAX_ROWS], ts_err *err) {
+    static const char separator[] = "; ";
+    for (const char *at = l->use->phase[l->phase].extents; at;) {
+        const char *end = strstr(at, separator), *named = strstr(at, "{m}");
+        size_t bytes = end ? (size_t)(end - at) : strlen(at);
+        bool fixed = !named || named >= at + bytes;
+        for (int r = 0; r < RT_MAX_ROWS && rows[r] && (r == 0 || !fixed); r++)
+            TS_TRY(emit(l, at, bytes, rows[r], err));
+        at = end ? end + strlen(separator) : NULL;
+    }
+    return TS_STATUS_OK;
 }
 
 static bool same_text(const char *a, const char *b) {
@@ -30,33 +59,37 @@ static bool same_text(const char *a, const char *b) {
 /* Does an earlier row ask for the same kernels, for another part of the model? */
 static bool asked_before(const rt_use *uses, size_t i) {
     for (const rt_use *u = uses; u < uses + i; u++) {
-        bool same = strcmp(u->spec, uses[i].spec) == 0 &&
-                    memcmp(u->rows, uses[i].rows, sizeof u->rows) == 0;
+        bool same = strcmp(u->spec, uses[i].spec) == 0;
         for (int phase = 0; phase < RT_PHASES; phase++)
             same = same && same_text(u->phase[phase].family, uses[i].phase[phase].family) &&
-                   same_text(u->phase[phase].extents, uses[i].phase[phase].extents);
+                   same_text(u->phase[phase].extents, uses[i].phase[phase].extents) &&
+                   memcmp(u->phase[phase].rows, uses[i].phase[phase].rows,
+                          sizeof u->phase[phase].rows) == 0;
         if (same) return true;
     }
     return false;
 }
 
 ts_status rt_uses_problems(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,
-                           rt_problem_each each, void *context, ts_err *err) {
-    static const int32_t usual[] = {RT_ROWS_SHORT, RT_ROWS_CHUNK};
-    const char *name = ts_dtype_name(dtype);
-    for (size_t i = 0; i < count; i++) {
-        if (asked_before(uses, i)) continue;
-        if (uses[i].phase[RT_DECODE].family) {
-            TS_TRY(emit(&uses[i], RT_DECODE, dims, name, 1, each, context, err));
-        }
-        if (!uses[i].phase[RT_PREFILL].family) continue;
-        const int32_t *rows = uses[i].rows[0] ? uses[i].rows : usual;
-        bool fixed = strstr(uses[i].phase[RT_PREFILL].extents, "{m}") == NULL;
-        for (size_t r = 0; r < (fixed ? 1 : sizeof usual / sizeof *usual); r++) {
-            TS_TRY(emit(&uses[i], RT_PREFILL, dims, name, rows[r], each, context, err));
-        }
+                           int32_t most, rt_problem_each each, void *context, ts_err *err) {
+    int32_t usual[RT_MAX_ROWS] = RT_ROWS_USUAL;
+    ts_status status = TS_STATUS_OK;
+    for (int r = 0; r < RT_MAX_ROWS && most > 0; r++)
+        if (usual[r] > most) usual[r] = most;
+    for (size_t i = 0; i < 2 * count && status == TS_STATUS_OK; i++) {
+        const rt_use *use = &uses[i / 2];
+        listing l = {.use = use,
+                     .phase = i % 2 ? RT_PREFILL : RT_DECODE,
+                     .dims = dims,
+                     .dtype = ts_dtype_name(dtype),
+                     .each = each,
+                     .context = context};
+        const int32_t *own = use->phase[l.phase].rows;
+        if (!use->phase[l.phase].family || asked_before(uses, i / 2)) continue;
+        status = emit_all(&l, own[0] ? own : usual, err);
+        ts_buf_free(&l.last);
     }
-    return TS_STATUS_OK;
+    return status;
 }
 
 ts_status rt_uses_find(const rt_use *uses, size_t count, const rt_dim *dims, ts_dtype dtype,

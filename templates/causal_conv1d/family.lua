@@ -35,7 +35,7 @@ return {
   cap = 400,
   versions = {
     { name = "walk", file = "1_walk.cu.in", kind = "cuda", needs = {},
-      tunables = { { "threads", { 32, 64, 128, 256 } }, { "channels", { 1, 2, 4, 8 } }, { "rows", { 1, 4, 8, 16, 32, 64 } },
+      tunables = { { "threads", { 32, 64, 128, 256 } }, { "channels", { 1, 2, 4, 8 } }, { "rows", { 1, 4, 8, 16, 32 } },
                    { "flight", { 1, 2, 4, 8 } } },
       default = { threads = 64, channels = "width <= 4 and 16 // bytes(dtype) // 2 or 2", rows = 16, flight = 4 },
       constraints = {

@@ -61,7 +61,9 @@ return {
         "bn >= 16 * warps_n",
         "bm <= 64 * warps_m and bn <= 64 * warps_n",                -- a warp's sums: at most 128 registers a thread
         "bm <= 32 or bm >= 32 * warps_m and bn >= 32 * warps_n",    -- and not so few that shared loads dominate
-        "bk * stages >= 96",
+        -- k under way: less does not cover a load; more costs a resident block and won on no shape of either model (H100).
+        "bk * stages >= 96 and bk * stages <= 128",
+        "warps_n >= warps_m or bm == 256",                          -- nor did a warp grid that is taller than wide
         "stages * (bm + bn) * bk * 2 <= shared_block_bytes",
         "warps_m * (bn + 8 * warps_n) * 64 <= shared_block_bytes",
       },
@@ -84,10 +86,10 @@ return {
                      -- one multiply-add a lane and cycle; alone, a warp waits for shared memory at each k
                      cost = { latency = "3000 + k*(30 + 2.2*tm*tn)", issue = "k*bm*bn/110" } } } },
 
-    -- The smaller tiles only: with large ones there is nothing left to split for.
+    -- The smaller tiles only: with large ones there is nothing left to split for. Two parts never paid for their combining.
     { name = "mma_split_k", file = "3_mma_split_k.cu.in", kind = "cuda", needs = { "ldmatrix" },
       tunables = { { "bm", { 16, 32, 64, 128 } }, { "bn", { 32, 64, 128 } }, { "warps_m", { 1, 2 } }, { "warps_n", { 2, 4 } },
-                   { "bk", { 64 } }, { "stages", { 3 } }, { "splits", { 2, 4, 8, 16 } } },
+                   { "bk", { 64 } }, { "stages", { 3 } }, { "splits", { 4, 8, 16 } } },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16' and has('mma_m16n8k16')",
         "bm >= 16 * warps_m",

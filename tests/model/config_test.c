@@ -93,32 +93,42 @@ static void problem_list(void **state) {
     assert_int_equal(problems("", "", "fp32", &out, &err), TS_STATUS_OK);
     assert_string_equal(out.data,
                         "embedding t=1 v=331 d=96 dtype=fp32\n"
+                        "embedding t=8 v=331 d=96 dtype=fp32\n"
                         "embedding t=64 v=331 d=96 dtype=fp32\n"
                         "embedding t=512 v=331 d=96 dtype=fp32\n"
                         "norm m=1 d=96 kind=rms dtype=fp32 add=0\n"
+                        "norm m=8 d=96 kind=rms dtype=fp32 add=0\n"
                         "norm m=64 d=96 kind=rms dtype=fp32 add=0\n"
                         "norm m=512 d=96 kind=rms dtype=fp32 add=0\n"
                         "gemv n=384 k=96 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=384 k=96 dtype=fp32 out=fp32 act=none\n"
                         "causal_conv1d b=1 l=1 d=192 width=4 dtype=fp32 act=silu\n"
+                        "causal_conv1d b=8 l=1 d=192 width=4 dtype=fp32 act=silu\n"
                         "causal_conv1d b=1 l=64 d=192 width=4 dtype=fp32 act=silu\n"
                         "causal_conv1d b=1 l=512 d=192 width=4 dtype=fp32 act=silu\n"
                         "gemv n=38 k=192 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=38 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemv n=192 k=6 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=192 k=6 dtype=fp32 out=fp32 act=none\n"
                         "selective_scan_step b=1 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
+                        "selective_scan_step b=8 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "selective_scan b=1 l=64 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "selective_scan b=1 l=512 d=192 n=16 g=1 dtype=fp32 gate=1 softplus=1\n"
                         "gemv n=96 k=192 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=512 n=96 k=192 dtype=fp32 out=fp32 act=none\n"
                         "gemv n=331 k=96 dtype=fp32 out=fp32 act=none\n"
+                        "gemm m=8 n=331 k=96 dtype=fp32 out=fp32 act=none\n"
                         "gemm m=64 n=331 k=96 dtype=fp32 out=fp32 act=none\n"
-                        "argmax m=1 v=331\n");
+                        "argmax m=1 v=331\n"
+                        "argmax m=8 v=331\n");
     ts_buf_free(&out);
 }
 
@@ -179,11 +189,42 @@ static void dtypes(void **state) {
     assert_non_null(strstr(err.message, "int8"));
 }
 
+/* Contexts and prompts end where the model does, and what becomes equal is told once. */
+static void positions_cut(void **state) {
+    (void)state;
+    const char *key = "\"max_position_embeddings\": 32768";
+    ts_buf config = {0}, text = {0}, out = {0};
+    assert_int_equal(ts_file_read("tests/fixtures/qwen2vl-tiny/config.json", &config, NULL), 0);
+    const char *at = strstr(config.data, key);
+    assert_non_null(at);
+    ts_buf_append(&text, config.data, (size_t)(at - config.data));
+    ts_buf_printf(&text, "\"max_position_embeddings\": 300%s", at + strlen(key));
+    const char *folder = scratch_make();
+    scratch_text(folder, "config.json", text.data);
+    assert_int_equal(rt_model_problems(folder, "fp32", append_line, &out, NULL), TS_STATUS_OK);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=1 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=8 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa_decode "), 2);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=300 lk=300 "), 1);
+    assert_int_equal(count_of(out.data, "norm m=300 d=256 kind=rms "), 1);
+    assert_int_equal(count_of(out.data, "m=512 "), 0);
+    out.bytes = 0;
+    assert_int_equal(
+        rt_model_problems("tests/fixtures/qwen2vl-tiny", "fp32", append_line, &out, NULL), 0);
+    assert_int_equal(count_of(out.data, "sdpa_decode b=1 lk=32768 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=512 lk=4096 "), 1);
+    assert_int_equal(count_of(out.data, "sdpa b=1 lq=20736 lk=20736 "), 1);
+    scratch_remove(folder, NAMES);
+    ts_buf_free(&config);
+    ts_buf_free(&text);
+    ts_buf_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused_configs), cmocka_unit_test(missing_config),
         cmocka_unit_test(problem_list),    cmocka_unit_test(derived_sizes),
-        cmocka_unit_test(dtypes),
+        cmocka_unit_test(dtypes),          cmocka_unit_test(positions_cut),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

@@ -38,6 +38,21 @@ check "other costs, another pick" test "$(query "$db" "SELECT count(*) FROM winn
 
 "$tune" --gpu sm_86 --dry-run --json --problem "$norm" >"$scratch/dry" 2>/dev/null
 check "a dry run lists registers" grep -q '"status":"ok".*"registers":[1-9]' "$scratch/dry"
+check "a family without costs is not ranked" test "$(grep -c '"estimate_us":null,"rank":null' "$scratch/dry")" = "$(wc -l <"$scratch/dry")"
+# Two problems of one specialization: one list, by the sum of both estimates.
+heads='hq=2 hkv=2 head_dim=64 dtype=fp32 causal=1 varlen=0'
+"$tune" --gpu sm_86 --dry-run --json --problem "sdpa b=1 lq=64 lk=64 $heads" --problem "sdpa b=1 lq=512 lk=512 $heads" >"$scratch/dry" 2>"$scratch/dry.err"
+check "a dry run ranks, best first, each variant once" python3 -c '
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+ranked = [line for line in lines if line["rank"]]
+assert len({line["variant"] for line in lines}) == len(lines) > 3, len(lines)
+assert len(ranked) > 3 and lines[:len(ranked)] == ranked
+assert [line["rank"] for line in ranked] == list(range(1, len(ranked) + 1))
+assert [line["estimate_us"] for line in ranked] == sorted(line["estimate_us"] for line in ranked)
+assert all(line["status"] == "ok" for line in ranked) and ranked[0]["estimate_us"] < ranked[-1]["estimate_us"]
+' "$scratch/dry"
+check "and says how many" grep -qE '^([0-9]+) of \1 variants of 1 specializations for sm_86: [0-9]+ compile, [0-9]+ rejected; [1-9][0-9]* ranked' "$scratch/dry.err"
 "$tune" --gpu sm_86 --require-device --problem "$norm" --db "$scratch/none.db" >/dev/null 2>"$scratch/err"
 check "--require-device exits 3" test $? = 3
 check "with one line on stderr" test "$(wc -l <"$scratch/err")" = 1
