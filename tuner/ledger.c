@@ -82,6 +82,12 @@ ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
     return status;
 }
 
+bool tuner_past_has(const tuner_past_list *list, const char *variant) {
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].variant, variant) == 0) return true;
+    return false;
+}
+
 const tuner_past *tuner_past_find(const tuner_past_list *list, const char *variant,
                                   const char *signature) {
     for (size_t i = list->count; i > 0; i--) {

@@ -3,6 +3,7 @@
 #define TUNER_OPTIONS_H
 
 #include "../db/base.h"
+#include "budget.h"
 
 enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16 };
 
@@ -23,7 +24,7 @@ typedef struct tuner_options {
     tuner_pick picks[TUNER_MAX_PICKS];
     size_t pick_count;
     const char *dtypes; /* comma-separated; NULL: all */
-    double budget_s;
+    tuner_budget budget;
     double timeout_s;   /* for one candidate on the device */
     const char *device; /* ordinal or UUID of a GPU; NULL: the first */
     int jobs;           /* 0: one a core */
