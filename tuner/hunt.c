@@ -1,4 +1,5 @@
 /* The search: which problem gets the next measurement, which variant its strategy asks for. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,10 +93,33 @@ static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts
     return TS_STATUS_OK;
 }
 
+/* Hands on what the compiler said; a CPU's says nothing. */
+static void describe(tuner_task *task, const tuner_candidate *candidate) {
+    const tuner_built *built = candidate->built;
+    double features[TUNER_SEARCH_FEATURES] = {
+        built->compiled.registers, built->compiled.shared_bytes, (double)built->sass.instructions};
+    static_assert(TUNER_SEARCH_FEATURES == 3 + TUNER_OPCODES, "one feature an opcode");
+    for (int i = 0; i < TUNER_OPCODES; i++) features[3 + i] = (double)built->sass.counts[i];
+    if (built->sass.instructions > 0)
+        tuner_search_describe(task->search, candidate->index, features);
+}
+
+/* Of the compiled candidates of a problem, the one that its search expects most of. */
+static size_t choose_ready(tuner_candidate *const *ready, size_t count) {
+    tuner_task *task = ready[0]->owner;
+    size_t points[TUNER_MAX_QUEUE];
+    for (size_t i = 0; i < count; i++) {
+        describe(task, ready[i]);
+        points[i] = ready[i]->index;
+    }
+    return tuner_search_choose(task->search, points, count);
+}
+
 static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candidate, ts_err *err) {
     tuner_task *task = candidate->owner;
     task->pending--;
     task->spent_s += candidate->cost_s;
+    if (candidate->built && candidate->built->state == TUNER_BUILT_DONE) describe(task, candidate);
     tuner_task_learn(task, candidate->index, candidate->result.status, candidate->result.time_us);
     return tuner_campaign_record(campaign, candidate, 0, err);
 }
@@ -205,7 +229,9 @@ ts_status tuner_campaign_hunt(tuner_campaign *campaign, ts_err *err) {
     tuner_progress_stage(&campaign->progress, "search", isfinite(budget_s) ? budget_s : 0);
     const tuner_lab *lab = &campaign->session->lab;
     double begin_s = tuner_now_s(), busy_s = lab->busy_s, prepare_s = lab->prepare_s;
+    campaign->session->lab.choose = choose_ready;
     if (status == TS_STATUS_OK) status = work(campaign, begin_s + budget_s, &turn, err);
+    campaign->session->lab.choose = NULL;
     show_use(campaign, lab->busy_s - busy_s, lab->prepare_s - prepare_s, tuner_now_s() - begin_s);
     free(turn.exhausted);
     return status;

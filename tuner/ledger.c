@@ -151,15 +151,26 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
     return status;
 }
 
+/* What the compiler made of it, where it says so; its kernel may not be stored. */
+static void write_built(const tuner_built *built, ts_buf *out) {
+    if (built->compiled.registers >= 0)
+        ts_buf_printf(out, ",\"registers\":%d,\"shared_bytes\":%d", built->compiled.registers,
+                      built->compiled.shared_bytes);
+    if (built->sass.instructions) ts_buf_printf(out, ",");
+    tuner_sass_write(&built->sass, out);
+}
+
 /* When, how long each stage took, then what the timing itself says. */
 static void write_evidence(const tuner_candidate *candidate, ts_buf *out) {
     const tuner_run_result *run = &candidate->result;
     double compile_s = candidate->built ? candidate->built->compile_s : 0;
     ts_buf_printf(out,
                   "{\"at\":%.3f,\"compile_ms\":%.5g,\"prepare_ms\":%.5g,\"verify_ms\":%.5g,"
-                  "\"measure_ms\":%.5g%s%s}",
+                  "\"measure_ms\":%.5g",
                   tuner_unix_time_s(), 1e3 * compile_s, 1e3 * run->prepare_s, 1e3 * run->verify_s,
-                  1e3 * run->measure_s, run->evidence[0] ? "," : "", run->evidence);
+                  1e3 * run->measure_s);
+    if (candidate->built) write_built(candidate->built, out);
+    ts_buf_printf(out, "%s%s}", run->evidence[0] ? "," : "", run->evidence);
 }
 
 ts_status tuner_ledger_result(tuner_ledger *ledger, const tuner_candidate *candidate,
