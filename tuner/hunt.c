@@ -100,7 +100,7 @@ static void describe(tuner_task *task, const tuner_candidate *candidate) {
         built->compiled.registers, built->compiled.shared_bytes, (double)built->sass.instructions};
     static_assert(TUNER_SEARCH_FEATURES == 3 + TUNER_OPCODES, "one feature an opcode");
     for (int i = 0; i < TUNER_OPCODES; i++) features[3 + i] = (double)built->sass.counts[i];
-    if (built->sass.instructions > 0)
+    if (built->sass.instructions > 0) /* else all of them would be alike */
         tuner_search_describe(task->search, candidate->index, features);
 }
 

@@ -24,8 +24,7 @@ struct tuner_search {
     size_t walked;                 /* annealing: of told */
     size_t batch[64], batch_count; /* model: the next points */
     tuner_table table;             /* model: the space as the forest sees it; filled when needed */
-    uint8_t *features;             /* screen: [count, TUNER_SEARCH_FEATURES]; NULL: none yet */
-    bool *described;               /* screen: which points have features */
+    uint8_t *features;             /* screen: [count, TUNER_SEARCH_FEATURES]; NULL: none */
 };
 
 /* A random number below `below`. */

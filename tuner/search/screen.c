@@ -1,7 +1,9 @@
-/* Which of several compiled points to run first. What a compiler made of a point (registers, operations) says
- * more of it than its coordinates, but only of points that were compiled: so the points to compile are the
- * strategy's choice, and among those that are ready this forest has its say. A search that ends early
- * leaves out the least promising then, not the latest. */
+/* Which of several compiled points to run first. They were asked for when less was known, and the compiler
+ * has said since what it made of them (registers, operations). A search that ends early leaves out the
+ * least promising then, not the latest.
+ *
+ * On synthetic spaces with 16 points ahead most of the gain is that of choosing late; what the compiler says
+ * adds to it where the strategy itself does not learn. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@
 #include "inside.h"
 
 enum {
-    ENOUGH = 16,  /* described points before their order is trusted */
+    ENOUGH = 16,  /* told points before their order is trusted */
     LATEST = 256, /* points to learn from: the device waits while the forest grows */
 };
 
@@ -21,36 +23,22 @@ static uint8_t code(double feature) {
 
 void tuner_search_describe(tuner_search *s, size_t point,
                            const double features[TUNER_SEARCH_FEATURES]) {
-    if (!s->described) {
-        s->features = malloc(s->space->count * TUNER_SEARCH_FEATURES + 1);
-        s->described = calloc(s->space->count + 1, sizeof *s->described);
-        if (!s->features || !s->described) { /* it was only a hint */
-            free(s->features);
-            free(s->described);
-            s->features = NULL;
-            s->described = NULL;
-            return;
-        }
-    }
+    if (!s->features) s->features = calloc(s->space->count, TUNER_SEARCH_FEATURES);
+    if (!s->features) return; /* it is only a hint */
     for (size_t f = 0; f < TUNER_SEARCH_FEATURES; f++)
         s->features[point * TUNER_SEARCH_FEATURES + f] = code(features[f]);
-    s->described[point] = true;
 }
 
-/* The latest told points with a description, at most LATEST. */
-static size_t teachers(const tuner_search *s, size_t *points) {
-    size_t count = 0;
-    for (size_t i = s->told_count; i > 0 && count < LATEST; i--)
-        if (s->described[s->told[i - 1]]) points[count++] = s->told[i - 1];
-    return count;
-}
-
-/* A row of coordinates and features for each of `points`. */
+/* A row of coordinates and features for each of `points`. Points that did not compile have features like
+ * no other; nobody asks for those. */
 static void fill_rows(const tuner_search *s, const size_t *points, size_t count, uint8_t *rows) {
     size_t cols = s->table.cols;
     for (size_t i = 0; i < count; i++, rows += cols + TUNER_SEARCH_FEATURES) {
         memcpy(rows, s->table.codes + points[i] * cols, cols);
-        memcpy(rows + cols, s->features + points[i] * TUNER_SEARCH_FEATURES, TUNER_SEARCH_FEATURES);
+        memset(rows + cols, 0, TUNER_SEARCH_FEATURES);
+        if (s->features)
+            memcpy(rows + cols, s->features + points[i] * TUNER_SEARCH_FEATURES,
+                   TUNER_SEARCH_FEATURES);
     }
 }
 
@@ -72,13 +60,13 @@ static size_t most_gain(const tuner_search *s, const tuner_forest *forest, doubl
 }
 
 size_t tuner_search_choose(tuner_search *s, const size_t *ready, size_t count) {
-    size_t points[LATEST], rows[LATEST], known, chosen = 0;
+    size_t rows[LATEST], chosen = 0;
+    size_t known = s->told_count < LATEST ? s->told_count : LATEST;
+    const size_t *points = s->told + (s->told_count - known);
     double values[LATEST], best = 0;
-    if (count < 2 || !s->described || !tuner_search_table(s) || s->table.cols > UINT8_MAX) return 0;
-    for (size_t i = 0; i < count; i++)
-        if (!s->described[ready[i]]) return 0;
-    known = teachers(s, points);
-    if (known < ENOUGH || !tuner_search_lessons(s, points, known, values, &best)) return 0;
+    if (count < 2 || known < ENOUGH || !tuner_search_table(s) || s->table.cols > UINT8_MAX ||
+        !tuner_search_lessons(s, points, known, values, &best))
+        return 0;
     tuner_table table = {.rows = known, .cols = s->table.cols + TUNER_SEARCH_FEATURES};
     table.codes = malloc(table.rows * table.cols);
     if (!table.codes) return 0;

@@ -159,7 +159,6 @@ void tuner_search_free(tuner_search *search) {
     free(search->buckets);
     tuner_table_free(&search->table);
     free(search->features);
-    free(search->described);
     free(search);
 }
 

@@ -45,7 +45,7 @@ enum { TUNER_SEARCH_FEATURES = 17 };
 void tuner_search_describe(tuner_search *search, size_t point,
                            const double features[TUNER_SEARCH_FEATURES]);
 /* Which of `ready`, points that could be tried now, is expected to gain most: an index into it. The first while
- * too little is known, or where one of them was not described. */
+ * too little is known. Either all of them were described, or none. */
 size_t tuner_search_choose(tuner_search *search, const size_t *ready, size_t count);
 /* What a point costs (any positive unit); INFINITY for one that failed. */
 void tuner_search_tell(tuner_search *search, size_t point, double cost);
