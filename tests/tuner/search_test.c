@@ -58,7 +58,7 @@ static double share_of_best(const char *strategy, int evaluations, uint64_t seed
 }
 
 static double mean_share(const char *strategy, int evaluations, int ahead) {
-    enum { SEEDS = 60 };
+    enum { SEEDS = 36 };
     double sum = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         make_space(seed / 6);
@@ -123,8 +123,8 @@ static void those_that_learn_beat_random(void **state) {
         print_message("share of the best after 100 of %d: random %.3f, %s %.3f\n", POINTS, random,
                       learners[i], share);
         assert_true(share > random + 0.05);
+        assert_true(share > 0.9 || strcmp(learners[i], "auto") != 0);
     }
-    assert_true(mean_share("auto", 100, 1) > 0.9);
 }
 
 /* An estimate that is off by a fifth in both directions still tells good from bad. */
