@@ -271,6 +271,16 @@ $(REPORT_PROGRAMS):
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_TS) $^ -o $@ $(LIBS_RUNTIME)
 
+# Kernel Tuner comes from PyPI into a virtual environment of its own; scikit-optimize is what one of its strategies needs.
+## make bench-search SPACES='FILE...'   our strategies beside Kernel Tuner's on its cache files; fails where auto is behind
+KERNEL_TUNER := $(B)/kernel-tuner
+SEARCH_SPACES = $(wildcard tests/bench/spaces/*.json*) $(SPACES)
+.PHONY: bench-search
+$(KERNEL_TUNER)/.installed:
+	@python3 -m venv $(@D) && $(@D)/bin/pip install -q kernel_tuner==1.5.0 scikit-optimize && touch $@
+bench-search: $(B)/tune $(KERNEL_TUNER)/.installed
+	@$(KERNEL_TUNER)/bin/python3 tests/bench/search.py $(SEARCH_FLAGS) $(SEARCH_SPACES)
+
 ## make report      build/report.html: the report's tables and figures, measured now (REPORT_DEVICE=cpu|cuda, REPORT_MODEL=DIR)
 REPORT_FIGURES ?= $(B)/report/figures.json
 .PHONY: report

@@ -15,6 +15,7 @@
 #include "ledger.h"
 #include "progress.h"
 #include "search/search.h"
+#include "seeds.h"
 #include "session.h"
 
 typedef enum tuner_entry_state {
@@ -53,7 +54,9 @@ typedef struct tuner_task {
     gen_variant *variants;
     tuner_entry *entries;
     size_t count, default_index;
-    size_t incumbent_index; /* SIZE_MAX: none */
+    size_t incumbent_index;                    /* SIZE_MAX: none */
+    size_t seeds[TUNER_MAX_SEEDS], seed_count; /* guesses; SIZE_MAX: not in this space */
+    size_t allowed; /* variants that the budget allows, the default included */
     tuner_space space;
     int32_t *coords;
     tuner_search *search;
@@ -66,6 +69,7 @@ typedef struct tuner_campaign {
     tuner_ledger ledger;
     tuner_device_facts any_device; /* what predictions are stored for: no name, only a target */
     ts_arena arena;
+    db_image stored; /* the file as it was before this run; empty with --fresh */
     const tuner_compiler *compiler;
     tuner_progress progress;
     tuner_tally tally; /* what all views of the run show */
@@ -87,6 +91,11 @@ ts_status tuner_campaign_candidate(tuner_campaign *campaign, tuner_task *task,
 ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate *candidate,
                                 int64_t kernel_id, ts_err *err);
 
+/* Fills the task's space: points, default, guesses, and what earlier runs measured. space.c */
+ts_status tuner_campaign_open_space(tuner_campaign *campaign, tuner_task *task, ts_err *err);
+/* Tells the task's search how a variant did. space.c */
+void tuner_task_learn(tuner_task *task, size_t index, const char *status, double time_us);
+
 /* Begins the tally with what earlier runs left of the problems. report/account.c */
 ts_status tuner_campaign_account(tuner_campaign *campaign, ts_err *err);
 /* Writes the page of the run's problems (page.h). report/command.c */
@@ -97,8 +106,8 @@ ts_status tuner_campaign_cover(tuner_campaign *campaign, ts_err *err); /* covera
 /* Where nothing can be measured: the variant that the static model picks for each covered problem,
  * stored as a prediction. */
 ts_status tuner_campaign_predict(tuner_campaign *campaign, ts_err *err); /* predictions.c */
-ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err); /* hunt.c */
-ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err); /* finals.c */
+ts_status tuner_campaign_hunt(tuner_campaign *campaign, ts_err *err);    /* hunt.c */
+ts_status tuner_campaign_finals(tuner_campaign *campaign, ts_err *err);  /* finals.c */
 /* After an interruption: the best so far, unraced, as provisional winners. Measures nothing. */
 ts_status tuner_campaign_keep_best(tuner_campaign *campaign, ts_err *err); /* finals.c */
 

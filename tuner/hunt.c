@@ -1,4 +1,5 @@
 /* The search: which problem gets the next measurement, which variant its strategy asks for. */
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,70 +10,6 @@
 /* A problem keeps the device for so many candidates before another gets its turn: its inputs are
  * there. */
 enum { TURN = 12 };
-
-/* ---- spaces ---- */
-
-static int32_t value_index(const gen_version *version, size_t tunable, int64_t value) {
-    const int64_t *values = NULL;
-    size_t count = gen_version_values(version, tunable, &values);
-    for (size_t i = 0; i < count; i++)
-        if (values[i] == value) return (int32_t)i;
-    return -1;
-}
-
-static bool make_coords(tuner_task *task) {
-    size_t dims = 1 + GEN_MAX_TUNABLES, versions = 0;
-    task->coords = calloc(task->count * dims + 1, sizeof *task->coords);
-    if (!task->coords) return false;
-    for (size_t i = 0; i < task->count; i++) {
-        const gen_version *version = task->variants[i].version;
-        int32_t *row = task->coords + i * dims;
-        size_t same = 0;
-        while (task->variants[same].version != version) same++;
-        row[0] = same < i ? task->coords[same * dims] : (int32_t)versions++;
-        for (size_t t = 0; t < gen_version_tunable_count(version); t++)
-            row[1 + t] = value_index(version, t, task->variants[i].tunables[t]);
-    }
-    task->space = (tuner_space){task->count, dims, task->coords};
-    return true;
-}
-
-/* Index of the variant with this name; SIZE_MAX if the space has none. */
-static size_t find_variant(const tuner_task *task, const char *name) {
-    ts_buf text = {0};
-    size_t found = SIZE_MAX;
-    for (size_t i = 0; i < task->count && found == SIZE_MAX; i++) {
-        ts_buf_clear(&text);
-        gen_variant_name(&task->variants[i], &text);
-        if (!text.failed && strcmp(text.data, name) == 0) found = i;
-    }
-    ts_buf_free(&text);
-    return found;
-}
-
-static ts_status open_space(tuner_campaign *campaign, tuner_task *task, ts_err *err) {
-    const tuner_options *options = campaign->session->options;
-    ts_buf name = {0};
-    TS_TRY(gen_enumerate(campaign->session->g, &task->problem->problem, task->target,
-                         &task->variants, &task->count, err));
-    task->entries = calloc(task->count + 1, sizeof *task->entries);
-    bool made = task->entries && make_coords(task);
-    if (made)
-        task->search = tuner_search_create(tuner_strategy_find(options->strategy), &task->space,
-                                           options->seed);
-    if (!task->search) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search space");
-    gen_variant_name(&task->default_variant, &name);
-    task->default_index = name.failed ? SIZE_MAX : find_variant(task, name.data);
-    ts_buf_free(&name);
-    if (task->default_index == SIZE_MAX)
-        return ts_fail(err, TS_STATUS_TEMPLATE, "%s: the default variant is not in the space",
-                       task->problem->text);
-    task->entries[task->default_index] = (tuner_entry){TUNER_RIGHT_ENTRY, task->default_us};
-    tuner_search_claim(task->search, task->default_index);
-    tuner_search_tell(task->search, task->default_index, task->default_us);
-    if (task->incumbent) task->incumbent_index = find_variant(task, task->incumbent);
-    return TS_STATUS_OK;
-}
 
 /* Half of the budget follows the share of the time, half goes to all alike: a problem that is short
  * here may be launched often by a model. */
@@ -90,15 +27,6 @@ static void set_weights(tuner_campaign *campaign) {
 }
 
 /* ---- steps ---- */
-
-static void learn(tuner_task *task, size_t index, const char *status, double time_us) {
-    bool timed = strcmp(status, "ok") == 0 || strcmp(status, "slow") == 0;
-    task->entries[index] = (tuner_entry){timed ? TUNER_RIGHT_ENTRY : TUNER_REJECTED,
-                                         timed ? time_us : INFINITY};
-    tuner_search_tell(task->search, index, timed ? time_us : INFINITY);
-    if (timed && !(time_us >= task->best_us)) task->best_us = time_us;
-    task->tried++;
-}
 
 static bool is_untried(const tuner_task *task, size_t index) {
     return index != SIZE_MAX && task->entries[index].state == TUNER_UNTRIED;
@@ -135,18 +63,21 @@ static size_t sibling_guess(const tuner_campaign *campaign, const tuner_task *ta
     return SIZE_MAX;
 }
 
+/* The older winner first, then what won elsewhere, then whatever the strategy asks for. False: nothing
+ * is left, of the space or of the budget. */
 static bool next_index(const tuner_campaign *campaign, tuner_task *task, size_t *index) {
-    size_t guess = is_untried(task, task->incumbent_index)
-                       ? task->incumbent_index /* the older winner first */
-                       : sibling_guess(campaign, task);
+    if (1 + task->tried + task->pending >= task->allowed) return false;
+    size_t guess = is_untried(task, task->incumbent_index) ? task->incumbent_index : SIZE_MAX;
+    for (size_t i = 0; i < task->seed_count && guess == SIZE_MAX; i++)
+        if (is_untried(task, task->seeds[i])) guess = task->seeds[i];
+    if (guess == SIZE_MAX) guess = sibling_guess(campaign, task);
     if (guess == SIZE_MAX) return tuner_search_next(task->search, index);
     tuner_search_claim(task->search, guess);
     *index = guess;
     return true;
 }
 
-/* Takes the task's next variant: from an earlier run's result, or into the queue. False: none is
- * left. */
+/* Puts the task's next variant into the queue. False: none is left. */
 static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts_err *err) {
     size_t index = 0;
     tuner_candidate *candidate = NULL;
@@ -156,12 +87,6 @@ static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts
     double search_s = tuner_now_s() - begin_s;
     TS_TRY(tuner_campaign_candidate(campaign, task, &task->variants[index], TUNER_WANT_TIMED,
                                     &candidate, err));
-    const tuner_past *past = tuner_past_find(&task->past, candidate->name, candidate->signature);
-    if (past) {
-        learn(task, index, past->status, past->time_us);
-        tuner_candidate_free(candidate);
-        return TS_STATUS_OK;
-    }
     candidate->index = index;
     candidate->search_s = search_s;
     candidate->best_us = task->best_us;
@@ -171,11 +96,34 @@ static ts_status step(tuner_campaign *campaign, tuner_task *task, bool *more, ts
     return TS_STATUS_OK;
 }
 
+/* Hands on what the compiler said; a CPU's says nothing. */
+static void describe(tuner_task *task, const tuner_candidate *candidate) {
+    const tuner_built *built = candidate->built;
+    double features[TUNER_SEARCH_FEATURES] = {
+        built->compiled.registers, built->compiled.shared_bytes, (double)built->sass.instructions};
+    static_assert(TUNER_SEARCH_FEATURES == 3 + TUNER_OPCODES, "one feature an opcode");
+    for (int i = 0; i < TUNER_OPCODES; i++) features[3 + i] = (double)built->sass.counts[i];
+    if (built->sass.instructions > 0) /* else all of them would be alike */
+        tuner_search_describe(task->search, candidate->index, features);
+}
+
+/* Of the compiled candidates of a problem, the one that its search expects most of. */
+static size_t choose_ready(tuner_candidate *const *ready, size_t count) {
+    tuner_task *task = ready[0]->owner;
+    size_t points[TUNER_MAX_QUEUE];
+    for (size_t i = 0; i < count; i++) {
+        describe(task, ready[i]);
+        points[i] = ready[i]->index;
+    }
+    return tuner_search_choose(task->search, points, count);
+}
+
 static ts_status finish(tuner_campaign *campaign, const tuner_candidate *candidate, ts_err *err) {
     tuner_task *task = candidate->owner;
     task->pending--;
     task->spent_s += candidate->cost_s;
-    learn(task, candidate->index, candidate->result.status, candidate->result.time_us);
+    if (candidate->built && candidate->built->state == TUNER_BUILT_DONE) describe(task, candidate);
+    tuner_task_learn(task, candidate->index, candidate->result.status, candidate->result.time_us);
     return tuner_campaign_record(campaign, candidate, 0, err);
 }
 
@@ -204,7 +152,7 @@ static void show(tuner_campaign *campaign, const tuner_task *now, double used_be
         const tuner_task *task = &campaign->tasks[i];
         if (!task->search) continue;
         done += task->tried + 1;
-        total += task->count;
+        total += task->allowed;
     }
     char note[240];
     snprintf(note, sizeof note, "%s: %.2f us, %.2fx its default", now->problem->text, now->best_us,
@@ -270,20 +218,23 @@ static void show_use(tuner_campaign *campaign, double busy_s, double prepare_s, 
         evaluated, wall_s, 100 * (busy_s - prepare_s) / wall_s, 100 * prepare_s / wall_s);
 }
 
-ts_status tuner_campaign_hunt(tuner_campaign *campaign, double budget_s, ts_err *err) {
+ts_status tuner_campaign_hunt(tuner_campaign *campaign, ts_err *err) {
+    double budget_s = tuner_budget_seconds(&campaign->session->options->budget);
     turns turn = {.exhausted = calloc(campaign->count + 1, sizeof *turn.exhausted)};
     if (!turn.exhausted) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search");
     ts_status status = TS_STATUS_OK;
     for (size_t i = 0; i < campaign->count && status == TS_STATUS_OK; i++) {
         tuner_task *task = &campaign->tasks[i];
         if (task->state == TUNER_TASK_COVERED && !task->default_only)
-            status = open_space(campaign, task, err);
+            status = tuner_campaign_open_space(campaign, task, err);
     }
     set_weights(campaign);
-    tuner_progress_stage(&campaign->progress, "search", budget_s);
+    tuner_progress_stage(&campaign->progress, "search", isfinite(budget_s) ? budget_s : 0);
     const tuner_lab *lab = &campaign->session->lab;
     double begin_s = tuner_now_s(), busy_s = lab->busy_s, prepare_s = lab->prepare_s;
+    campaign->session->lab.choose = choose_ready;
     if (status == TS_STATUS_OK) status = work(campaign, begin_s + budget_s, &turn, err);
+    campaign->session->lab.choose = NULL;
     show_use(campaign, lab->busy_s - busy_s, lab->prepare_s - prepare_s, tuner_now_s() - begin_s);
     free(turn.exhausted);
     return status;

@@ -226,6 +226,7 @@ static void finish_compile(tuner_built *built, const tuner_reply *reply) {
                  compiled->spill_bytes);
     } else
         built->status = "ok";
+    tuner_sass_count(compiled->blob.data, compiled->blob.bytes, &built->sass);
 }
 
 /* ---- running ---- */
@@ -236,10 +237,20 @@ static bool wants_device(const tuner_candidate *candidate) {
            strcmp(built->status, "ok") == 0;
 }
 
+/* Of the problem that is first in line: its inputs are there. NULL: nothing is ready. */
+static tuner_candidate *choose_ready(const tuner_lab *lab) {
+    tuner_candidate *ready[TUNER_MAX_QUEUE];
+    size_t count = 0;
+    for (size_t i = 0; i < lab->queued; i++)
+        if (wants_device(lab->queue[i]) &&
+            (count == 0 || lab->queue[i]->problem == ready[0]->problem))
+            ready[count++] = lab->queue[i];
+    if (count == 0) return NULL;
+    return ready[lab->choose && count > 1 ? lab->choose(ready, count) : 0];
+}
+
 static ts_status start_run(tuner_lab *lab, ts_err *err) {
-    tuner_candidate *next = NULL;
-    for (size_t i = 0; i < lab->queued && !next; i++)
-        if (wants_device(lab->queue[i])) next = lab->queue[i];
+    tuner_candidate *next = choose_ready(lab);
     if (!next) return TS_STATUS_OK;
     tuner_worker *worker = &lab->workers[0];
     TS_TRY(tuner_worker_start(worker, err));
@@ -353,6 +364,9 @@ ts_status tuner_lab_next(tuner_lab *lab, tuner_candidate **out, ts_err *err) {
         if (!tuner_workers_wait(lab->workers, lab->jobs + 1, 500, &lab->reply)) continue;
         if (lab->reply.worker == &lab->workers[0]) {
             *out = finish_run(lab, lab->reply.tag);
+            /* The device goes on while the caller stores the result and thinks about the next one. What
+             * fails here fails again in the next call, which has no candidate to hand out. */
+            dispatch(lab, NULL);
             return TS_STATUS_OK;
         }
         finish_compile(lab->reply.tag, &lab->reply);

@@ -11,6 +11,7 @@
 
 #include "compile.h"
 #include "device_worker.h"
+#include "sass.h"
 #include "worker.h"
 
 /* A problem as the tuner carries it around. */
@@ -30,6 +31,7 @@ typedef struct tuner_built {
     enum { TUNER_BUILT_NEW, TUNER_BUILT_COMPILING, TUNER_BUILT_DONE } state;
     const char *status; /* "ok", "compile", "spill", "timeout", "crash" */
     tuner_compiled compiled;
+    tuner_sass sass;
     char reason[512];
     double compile_s; /* wall time of the compiler */
     double started_s;
@@ -78,6 +80,9 @@ typedef struct tuner_lab {
     double prepare_s; /* of that: drawing inputs and asking the oracle, the device idle */
     bool exclusive;   /* compiling and running take turns */
     bool running_turn;
+    /* Which of `count` compiled candidates of one problem runs first; NULL: the one that was submitted
+     * first. */
+    size_t (*choose)(tuner_candidate *const *ready, size_t count);
     tuner_reply reply;
     const volatile sig_atomic_t *interrupted; /* set by a signal handler; the lab stops waiting */
 } tuner_lab;

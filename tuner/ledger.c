@@ -83,6 +83,12 @@ ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
     return status;
 }
 
+bool tuner_past_has(const tuner_past_list *list, const char *variant) {
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].variant, variant) == 0) return true;
+    return false;
+}
+
 const tuner_past *tuner_past_find(const tuner_past_list *list, const char *variant,
                                   const char *signature) {
     for (size_t i = list->count; i > 0; i--) {
@@ -146,7 +152,7 @@ ts_status tuner_ledger_kernel(tuner_ledger *ledger, const tuner_candidate *candi
     return status;
 }
 
-/* What the compiler says of the code, where it does. */
+/* What the compiler made of it, where it says so; its kernel may not be stored. */
 static void write_code(const tuner_built *built, ts_buf *out) {
     if (!built || !built->compiled.blob.bytes) return;
     const struct {
@@ -157,6 +163,8 @@ static void write_code(const tuner_built *built, ts_buf *out) {
                  {"shared_bytes", built->compiled.shared_bytes}};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         if (facts[i].value >= 0) ts_buf_printf(out, ",\"%s\":%d", facts[i].name, facts[i].value);
+    if (built->sass.instructions) ts_buf_printf(out, ",");
+    tuner_sass_write(&built->sass, out);
 }
 
 /* When, how long each stage took, what came out of the compiler, then what the timing itself says. */

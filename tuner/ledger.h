@@ -34,6 +34,8 @@ void tuner_ledger_close(tuner_ledger *ledger);
 ts_status tuner_ledger_past(tuner_ledger *ledger, const tuner_problem *problem,
                             const gen_target *target, ts_arena *arena, tuner_past_list *out,
                             ts_err *err);
+/* Whether there is any of this variant. */
+bool tuner_past_has(const tuner_past_list *list, const char *variant);
 /* The one of this variant and signature; NULL if there is none. */
 const tuner_past *tuner_past_find(const tuner_past_list *list, const char *variant,
                                   const char *signature);

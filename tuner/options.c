@@ -191,7 +191,7 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_DEVICE: o->device = value; return TS_STATUS_OK;
     case OPT_DTYPE: o->dtypes = value; return TS_STATUS_OK;
     case OPT_SHARD: return read_shard(value, &o->shard, &o->shards, err);
-    case OPT_BUDGET: return read_duration("budget", value, &o->budget_s, err);
+    case OPT_BUDGET: return tuner_budget_parse(value, &o->budget, err);
     case OPT_TIMEOUT: return read_duration("timeout", value, &o->timeout_s, err);
     case OPT_TEMPLATES: return add_templates(o, value, err);
     case OPT_TEMPLATES_ROOT: o->template_dirs[0] = value; return TS_STATUS_OK;
@@ -223,7 +223,7 @@ ts_status tuner_options_parse(int argc, char **argv, const char *command, tuner_
         longs[i] = (struct option){
             rows[i].name, rows[i].takes_value ? required_argument : no_argument, NULL, 256 + i};
     tuner_options o = {.gpu = "auto",
-                       .budget_s = 180,
+                       .budget = {TUNER_BUDGET_TIME, 180},
                        .timeout_s = 40,
                        .strategy = "auto",
                        .seed = 1,

@@ -3,6 +3,7 @@
 #define TUNER_OPTIONS_H
 
 #include "../db/base.h"
+#include "budget.h"
 
 enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16, TUNER_MAX_GPUS = 16 };
 
@@ -28,7 +29,7 @@ typedef struct tuner_options {
     size_t pick_count;
     int shard, shards;  /* 1/4: the first of four parts; 0/0: all */
     const char *dtypes; /* comma-separated; NULL: all */
-    double budget_s;
+    tuner_budget budget;
     double timeout_s;   /* for one candidate on the device */
     const char *device; /* ordinal or UUID of a GPU; NULL: the first */
     int jobs;           /* 0: one a core */

@@ -120,5 +120,6 @@ void tuner_campaign_free(tuner_campaign *campaign) {
     free(campaign->tasks);
     tuner_tally_free(&campaign->tally);
     tuner_ledger_close(&campaign->ledger);
+    db_image_free(&campaign->stored);
     ts_arena_free(&campaign->arena);
 }

@@ -129,7 +129,7 @@ static ts_status run_stages(tuner_campaign *campaign, ts_err *err) {
     TS_TRY(tuner_campaign_cover(campaign, err));
     if (!s->have_device)
         return *campaign->interrupted ? TS_STATUS_OK : tuner_campaign_predict(campaign, err);
-    if (!*campaign->interrupted) TS_TRY(tuner_campaign_hunt(campaign, s->options->budget_s, err));
+    if (!*campaign->interrupted) TS_TRY(tuner_campaign_hunt(campaign, err));
     if (!*campaign->interrupted) TS_TRY(tuner_campaign_finals(campaign, err));
     return *campaign->interrupted ? tuner_campaign_keep_best(campaign, err) : TS_STATUS_OK;
 }
@@ -151,6 +151,10 @@ static ts_status open_ledger(tuner_campaign *campaign, const char *path, ts_err 
 /* `path` is what the user knows the database as, `file` what is written. */
 static ts_status run_campaign(tuner_campaign *campaign, const char *path, const char *file,
                               int *exit_code, ts_err *err) {
+    /* Only for guesses: a file that cannot be read is refused where it is opened to be written. */
+    if (!campaign->session->options->fresh &&
+        db_image_open(file, NULL, &campaign->stored, NULL) != TS_STATUS_OK)
+        campaign->stored = (db_image){0};
     TS_TRY(open_ledger(campaign, file, err));
     campaign->session->lab.exclusive = campaign->session->have_device &&
                                        gen_target_kind(campaign->session->target) == GEN_CPU;

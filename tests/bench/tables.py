@@ -63,12 +63,27 @@ def qwen(r):
             f"{100 * r['decode_share_of_limit']:.0f} % of the bandwidth limit:\n\n" + table(["what", "ms", "transformers, ms", "ratio"], rows))
 
 
+def search(r):
+    """A run of search.py: our strategies beside Kernel Tuner's, the best of those first."""
+    budgets = sorted({row["evals"] for row in r["rows"]})
+    cells = {(row["who"], row["strategy"], row["evals"]): row for row in r["rows"]}
+    names = list(dict.fromkeys((row["who"], row["strategy"]) for row in r["rows"]))
+    peers = sorted((name for name in names if name[0] == "kernel_tuner"),
+                   key=lambda name: -sum(cells[*name, evals]["mean"] for evals in budgets))
+    rows = [(f"{r['peer'] if who == 'kernel_tuner' else 'Tunesmith'} `{strategy}`",
+             *(f"{row['mean']:.3f} ({row['interval'][0]:.3f} to {row['interval'][1]:.3f})"
+               for row in (cells[who, strategy, evals] for evals in budgets)))
+            for who, strategy in [("tunesmith", "auto"), ("tunesmith", "random"), *peers[:5]]]
+    return (f"`{r['space']}`, {r['date']}, {r['repeats']} runs, mean share of the optimum with its 95 % interval, the best five of "
+            f"{len(peers)}:\n\n" + table(["strategy", *(f"{evals} evaluations" for evals in budgets)], rows))
+
+
 def output(text):
     """A part of what a program printed, as it was."""
     return f"```\n{text.rstrip()}\n```"
 
 
-KINDS = {f.__name__: f for f in (kernels, models, fixture, qwen, output)}
+KINDS = {f.__name__: f for f in (kernels, models, fixture, qwen, search, output)}
 
 
 def filled(text):

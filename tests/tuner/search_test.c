@@ -58,7 +58,7 @@ static double share_of_best(const char *strategy, int evaluations, uint64_t seed
 }
 
 static double mean_share(const char *strategy, int evaluations, int ahead) {
-    enum { SEEDS = 60 };
+    enum { SEEDS = 36 };
     double sum = 0;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         make_space(seed / 6);
@@ -123,8 +123,8 @@ static void those_that_learn_beat_random(void **state) {
         print_message("share of the best after 100 of %d: random %.3f, %s %.3f\n", POINTS, random,
                       learners[i], share);
         assert_true(share > random + 0.05);
+        assert_true(share > 0.9 || strcmp(learners[i], "auto") != 0);
     }
-    assert_true(mean_share("auto", 100, 1) > 0.9);
 }
 
 /* An estimate that is off by a fifth in both directions still tells good from bad. */
@@ -159,6 +159,80 @@ static void estimates_help_the_model(void **state) {
     assert_true(with > without + 12 * 0.03);
 }
 
+/* What a compiler would tell: how often what costs is there, off by a tenth; most features tell nothing. */
+static void describe(tuner_search *search, uint64_t seed, size_t point) {
+    double features[TUNER_SEARCH_FEATURES];
+    for (int f = 0; f < TUNER_SEARCH_FEATURES; f++) {
+        double noise = tuner_random_unit(seed, 80 + (uint64_t)f, point), count = noise;
+        if (f < TUNABLES) {
+            uint64_t pair = (uint64_t)(coords[point][f + 1] * VALUES +
+                                       coords[point][(f + 1) % TUNABLES + 1]);
+            count = (0.95 + 0.1 * noise) * (1 + tuner_random_unit(seed, (uint64_t)f + 1, pair));
+        }
+        features[f] = 100 * count;
+    }
+    tuner_search_describe(search, point, features);
+}
+
+/* The share after `evaluations` with 16 points compiled ahead, run in order or as chosen. */
+static double share_ahead(const char *strategy, uint64_t seed, int evaluations, bool choose) {
+    enum { AHEAD = 16 };
+    tuner_search *search = tuner_search_create(tuner_strategy_find(strategy), &space, seed);
+    size_t ready[AHEAD], count = 0;
+    double best = INFINITY;
+    for (int i = 0; i < evaluations; i++) {
+        for (; count < AHEAD && tuner_search_next(search, &ready[count]); count++)
+            describe(search, seed / 6, ready[count]);
+        size_t at = choose ? tuner_search_choose(search, ready, count) : 0, point = ready[at];
+        assert_true(at < count);
+        memmove(ready + at, ready + at + 1, (--count - at) * sizeof *ready);
+        tuner_search_tell(search, point, costs[point]);
+        best = fmin(best, costs[point]);
+    }
+    tuner_search_free(search);
+    return 1 / best;
+}
+
+static void what_was_compiled_decides_what_runs(void **state) {
+    (void)state;
+    enum { SEEDS = 12 };
+    static const char *const strategies[] = {"random", "auto"};
+    for (size_t s = 0; s < 2; s++) {
+        double in_order = 0, chosen = 0;
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
+            make_space(seed / 6);
+            in_order += share_ahead(strategies[s], seed, 60, false) / SEEDS;
+            chosen += share_ahead(strategies[s], seed, 60, true) / SEEDS;
+        }
+        print_message("%s, share after 60, 16 compiled ahead: in order %.3f, chosen %.3f\n",
+                      strategies[s], in_order, chosen);
+        assert_true(chosen > in_order + 0.01);
+    }
+}
+
+/* Before enough was told: the first. With nothing but coordinates: the one that shares a leader's. */
+static void little_known_nothing_chosen(void **state) {
+    (void)state;
+    static double costs_of[POINTS];
+    make_space(3);
+    for (size_t p = 0; p < POINTS; p++)
+        costs_of[p] = (1 + coords[p][1]) * (1 + 0.2 * tuner_random_unit(3, 90, p));
+    tuner_search *search = tuner_search_create(tuner_strategy_find("random"), &space, 1);
+    size_t ready[3] = {0}, count = 0;
+    for (size_t p = POINTS - 1; count < 2; p--)
+        if (coords[p][1] == 3) ready[count++] = p;
+    for (size_t p = POINTS - 1; count < 3; p--)
+        if (coords[p][1] == 0) ready[count++] = p;
+    for (size_t p = 0; p < 60; p++) {
+        if (p < 16) assert_int_equal(tuner_search_choose(search, ready, 3), 0);
+        tuner_search_claim(search, p);
+        tuner_search_tell(search, p, costs_of[p]);
+    }
+    assert_int_equal(tuner_search_choose(search, ready, 3), 2);
+    assert_int_equal(tuner_search_choose(search, ready, 1), 0);
+    tuner_search_free(search);
+}
+
 static void points_under_way_cost_little(void **state) {
     (void)state;
     assert_true(mean_share("local", 100, 8) > mean_share("local", 100, 1) - 0.03);
@@ -184,6 +258,8 @@ int main(void) {
         cmocka_unit_test(the_same_seed_gives_the_same_points),
         cmocka_unit_test(those_that_learn_beat_random),
         cmocka_unit_test(estimates_help_the_model),
+        cmocka_unit_test(what_was_compiled_decides_what_runs),
+        cmocka_unit_test(little_known_nothing_chosen),
         cmocka_unit_test(points_under_way_cost_little),
         cmocka_unit_test(a_small_space_is_taken_whole),
     };

@@ -24,6 +24,7 @@ struct tuner_search {
     size_t walked;                 /* annealing: of told */
     size_t batch[64], batch_count; /* model: the next points */
     tuner_table table;             /* model: the space as the forest sees it; filled when needed */
+    uint8_t *features;             /* screen: [count, TUNER_SEARCH_FEATURES]; NULL: none */
 };
 
 /* A random number below `below`. */
@@ -38,6 +39,16 @@ size_t tuner_search_find(const tuner_search *s, const int32_t *coords);
 size_t tuner_search_neighbour(tuner_search *s, size_t base);
 /* The cheapest points told so far, best first; returns how many, at most `most`. */
 size_t tuner_search_leaders(const tuner_search *s, size_t *list, size_t most);
+
+/* Fills the table if that was not done; false: out of memory. model.c */
+bool tuner_search_table(tuner_search *s);
+/* What a forest learns of told points: the logarithms of their costs, clipped; *best the least. False:
+ * nothing finite was told of them. model.c */
+bool tuner_search_lessons(const tuner_search *s, const size_t *points, size_t count, double *values,
+                          double *best);
+/* By how much a point is expected to be better than the best, if its cost is normally distributed.
+ * model.c */
+double tuner_search_gain(double best, double mean, double deviation);
 
 size_t tuner_next_local(tuner_search *s);     /* local.c */
 size_t tuner_next_annealing(tuner_search *s); /* annealing.c */

@@ -70,26 +70,27 @@ static bool make_table(tuner_search *s) {
     return !space->estimate || code_estimates(s, at);
 }
 
+bool tuner_search_table(tuner_search *s) { return s->table.codes || make_table(s); }
+
 /* ---- what to learn ---- */
 
-/* Logarithms of the told costs, clipped; *best the least. False: nothing finite was told. */
-static bool learn_from(const tuner_search *s, double *values, double *best) {
+bool tuner_search_lessons(const tuner_search *s, const size_t *points, size_t count, double *values,
+                          double *best) {
     size_t known = 0;
-    for (size_t i = 0; i < s->told_count; i++)
-        if (isfinite(s->cost[s->told[i]])) values[known++] = log(s->cost[s->told[i]]);
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(s->cost[points[i]])) values[known++] = log(s->cost[points[i]]);
     if (known == 0) return false;
     qsort(values, known, sizeof *values, compare_doubles);
     double most = fmin(values[known - 1], values[3 * (known - 1) / 4] + clip);
     *best = values[0];
-    for (size_t i = 0; i < s->told_count; i++) {
-        double cost = s->cost[s->told[i]];
+    for (size_t i = 0; i < count; i++) {
+        double cost = s->cost[points[i]];
         values[i] = isfinite(cost) ? fmin(log(cost), most) : most;
     }
     return true;
 }
 
-/* By how much a point is expected to be better than the best, if its cost is normally distributed. */
-static double improvement(double best, double mean, double deviation) {
+double tuner_search_gain(double best, double mean, double deviation) {
     const double root_two_pi = 2.5066282746310002;
     if (deviation < 1e-9) return fmax(0, best - mean);
     double z = (best - mean) / deviation;
@@ -109,7 +110,8 @@ static void fill_batch(tuner_search *s, const tuner_forest *forest, double best)
         if (s->handed_out[p]) continue;
         tuner_forest_predict(forest, s->table.codes + p * s->table.cols, &mean, &deviation);
         /* Equals in random order: the first of a space are alike. */
-        double gain = improvement(best, mean, deviation) + 1e-9 * tuner_random_unit(s->seed, 13, p);
+        double gain = tuner_search_gain(best, mean, deviation) +
+                      1e-9 * tuner_random_unit(s->seed, 13, p);
         size_t at = 0;
         if (s->batch_count == size && gain <= gains[0]) continue;
         if (s->batch_count < size) {
@@ -132,7 +134,8 @@ static void fill_batch(tuner_search *s, const tuner_forest *forest, double best)
 static bool next_batch(tuner_search *s) {
     double best = 0, *values = malloc((s->told_count + 1) * sizeof *values);
     tuner_forest *forest = NULL;
-    bool ready = values && (s->table.codes || make_table(s)) && learn_from(s, values, &best);
+    bool ready = values && tuner_search_table(s) &&
+                 tuner_search_lessons(s, s->told, s->told_count, values, &best);
     if (ready)
         forest = tuner_forest_grow(&s->table, s->told, values, s->told_count,
                                    s->seed + 0x10000 * s->told_count);

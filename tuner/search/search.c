@@ -158,6 +158,7 @@ void tuner_search_free(tuner_search *search) {
     free(search->values);
     free(search->buckets);
     tuner_table_free(&search->table);
+    free(search->features);
     free(search);
 }
 

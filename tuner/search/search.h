@@ -40,6 +40,13 @@ void tuner_search_free(tuner_search *search);
 bool tuner_search_next(tuner_search *search, size_t *point);
 /* A point that need not be handed out any more (tried by other means); tell its cost as well. */
 void tuner_search_claim(tuner_search *search, size_t point);
+/* What the compiler made of a point: counts of any kind, the same kind at the same place for all points. */
+enum { TUNER_SEARCH_FEATURES = 17 };
+void tuner_search_describe(tuner_search *search, size_t point,
+                           const double features[TUNER_SEARCH_FEATURES]);
+/* Which of `ready`, points that could be tried now, is expected to gain most: an index into it. The first while
+ * too little is known. Either all of them were described, or none. */
+size_t tuner_search_choose(tuner_search *search, const size_t *ready, size_t count);
 /* What a point costs (any positive unit); INFINITY for one that failed. */
 void tuner_search_tell(tuner_search *search, size_t point, double cost);
 

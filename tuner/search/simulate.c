@@ -104,10 +104,13 @@ static void print_score(const simulation *s, const tuner_strategy *strategy, lon
     double sum = 0;
     for (long r = 0; r < s->repeats; r++) sum += shares[r];
     double mean = sum / (double)s->repeats, p10 = tuner_quantile(shares, (int)s->repeats, 0.1);
-    if (s->json)
-        printf("{\"strategy\":\"%s\",\"evals\":%ld,\"repeats\":%ld,\"mean\":%.4f,\"p10\":%.4f}\n",
+    if (s->json) {
+        printf("{\"strategy\":\"%s\",\"evals\":%ld,\"repeats\":%ld,\"mean\":%.4f,\"p10\":%.4f,"
+               "\"shares\":[",
                strategy->name, evals, s->repeats, mean, p10);
-    else
+        for (long r = 0; r < s->repeats; r++) printf("%s%.4f", r ? "," : "", shares[r]);
+        printf("]}\n");
+    } else
         printf("%-10s %6ld evaluations  mean %.4f  10th percentile %.4f\n", strategy->name, evals,
                mean, p10);
     fflush(stdout);
