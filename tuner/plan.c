@@ -98,7 +98,6 @@ ts_status tuner_campaign_plan(tuner_campaign *campaign, ts_err *err) {
     tuner_session *session = campaign->session;
     tuner_selection *selection = &session->selection;
     const gen_target *oldest = session->have_device ? tuner_oldest_level(session->target) : NULL;
-    TS_TRY(tuner_session_compiler(session, &campaign->compiler, err));
     campaign->tasks = calloc(2 * selection->count + 1, sizeof *campaign->tasks);
     if (!campaign->tasks) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of tasks");
     for (size_t i = 0; i < selection->count; i++)

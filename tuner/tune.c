@@ -151,6 +151,8 @@ static ts_status open_ledger(tuner_campaign *campaign, const char *path, ts_err 
 /* `path` is what the user knows the database as, `file` what is written. */
 static ts_status run_campaign(tuner_campaign *campaign, const char *path, const char *file,
                               int *exit_code, ts_err *err) {
+    /* First, so that a wrong one leaves no empty file behind. */
+    TS_TRY(tuner_session_compiler(campaign->session, &campaign->compiler, err));
     /* Only for guesses: a file that cannot be read is refused where it is opened to be written. */
     if (!campaign->session->options->fresh &&
         db_image_open(file, NULL, &campaign->stored, NULL) != TS_STATUS_OK)
