@@ -7,8 +7,7 @@ author, or does not compile.
 import re
 
 EXPR = r"[A-Za-z_][\w.]*(?:->\w+)?(?:\[[^\]]*\])*"  # a variable, a member, an element
-# Which warps come late everywhere else when a barrier is taken away, so that what it ordered goes wrong for certain: the odd
-# ones, the even ones, and none.
+# Which warps come late when what ordered them is gone, so that it goes wrong for certain: the odd ones, the even ones, and none.
 LATE = ["if (threadIdx.x / 32 % 2 == 1) __nanosleep(20000);", "if (threadIdx.x / 32 % 2 == 0) __nanosleep(20000);", ""]
 COARSE = "0xfff80000u"  # keeps four bits of a float's fraction: no dtype rounds so coarsely
 
@@ -65,7 +64,7 @@ def code_of(line):
     return code
 
 
-DECLARES = re.compile(r"\s*(?:const |static |__shared__ |__align__\(\d+\) |alignas\(\d+\) )*(?!return )[A-Za-z_]\w* \*?\w+\[")
+DECLARES = re.compile(r"\s*(?:const |static |__shared__ |__align__\(\d+\) |alignas\(\d+\) )*(?!return )[A-Za-z_]\w*(?:<[^>]*>)? \*?\w+\[")
 
 
 def replaced(match, replacement):
