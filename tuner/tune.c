@@ -104,7 +104,9 @@ static void say_totals(tuner_campaign *campaign) {
     tuner_counts total = tuner_tally_total(tally);
     ts_buf text = {0};
     tuner_counts_text(&total, &text);
-    if (!text.failed && text.data)
+    if (!text.failed && text.data && isnan(tuner_tally_speedup(tally))) /* nothing was timed */
+        tuner_progress_line(&campaign->progress, "%s", text.data);
+    else if (!text.failed && text.data)
         tuner_progress_line(&campaign->progress,
                             "%s; %zu winners of %zu problems, %.2fx over the defaults", text.data,
                             tuner_tally_winners(tally), tally->count, tuner_tally_speedup(tally));
