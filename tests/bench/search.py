@@ -94,15 +94,14 @@ def replay(path, args):
     """{(who, strategy, evals): shares}, and what could not run."""
     seeds = range(args.seed, args.seed + args.repeats)
     shares, failed = {}, {}
+    # One after the other: a worker that is forked meanwhile would hold our programs' pipes open.
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as threads:
+        for strategy, by_evals in zip(OURS, threads.map(lambda strategy: our_shares(path, strategy, args), OURS)):
+            shares.update({("tunesmith", strategy, evals): list_ for evals, list_ in by_evals.items()})
     with (tempfile.TemporaryDirectory() as folder,
-          concurrent.futures.ProcessPoolExecutor(args.jobs, initializer=open_in_worker, initargs=(path, folder)) as pool,
-          concurrent.futures.ThreadPoolExecutor(args.jobs) as threads):
-        ours = {strategy: threads.submit(our_shares, path, strategy, args) for strategy in OURS}
+          concurrent.futures.ProcessPoolExecutor(args.jobs, initializer=open_in_worker, initargs=(path, folder)) as pool):
         peers = {(strategy, evals): pool.submit(peer_shares, strategy, evals, seeds)
                  for strategy in args.strategies for evals in args.evals}
-        for strategy, future in ours.items():
-            for evals, list_ in future.result().items():
-                shares["tunesmith", strategy, evals] = list_
         for (strategy, evals), future in peers.items():
             if isinstance(future.result(), str):
                 failed[strategy] = future.result()
@@ -169,6 +168,7 @@ def main():
         (args.out / f"search-{name}.json").write_text(json.dumps(result, indent=1) + "\n")
         print_table(result, args)
         count += behind(result)
+        sys.stdout.flush()
     print(f"\nauto is behind in {count} places" if count else "\nauto is behind nowhere")
     return 1 if count else 0
 

@@ -1,7 +1,8 @@
 """Kernel Tuner's strategies replayed on a recorded space by its own simulation mode, for search.py; needs the package.
 
 A run is one call of `tune_kernel` with `max_fevals`: distinct configurations count, one that failed as well. The space is
-handed over as it was read, since building it again from restrictions takes longer than a search does.
+made from what was read, since solving its restrictions takes longer than a search does; each run gets a new one, because a
+space remembers which neighbours it has handed out.
 """
 import contextlib
 import io
@@ -36,13 +37,12 @@ class Space:
         self.best = min(row["time"] for row in rows.values() if "time" in row)
         self.file = pathlib.Path(folder) / f"{os.getpid()}-{pathlib.Path(path).name}.json"
         self.file.write_text(json.dumps(self.plain))
-        self.searchspace = Searchspace(None, None, None, from_cache=self.plain)
 
     def share(self, strategy, evaluations, seed):
         """Best time of the space over the best found; 0 where all that was tried failed."""
         random.seed(seed)
         numpy.random.seed(seed)
-        interface.Searchspace = lambda *_, **__: self.searchspace
+        interface.Searchspace = lambda *_, **__: Searchspace(None, None, None, from_cache=self.plain)
         with contextlib.redirect_stdout(io.StringIO()):
             results, _ = interface.tune_kernel(
                 "recorded", "void recorded() {}", 1, [], self.plain["tune_params"], lang="C", strategy=strategy, seed=seed,
