@@ -52,9 +52,8 @@ typedef struct split {
     double gain; /* what the squares of the sums over counts grow by */
 } split;
 
-/* The best place to split one column; between two codes that occur, anywhere: so trees differ in what
- * they say of codes that nobody has seen, and that is how a search comes to look at them. */
-static void try_column(grower *g, size_t column, size_t begin, size_t end, split *best) {
+/* The best place to split one column; between two codes that occur, the middle. */
+static void try_column(const grower *g, size_t column, size_t begin, size_t end, split *best) {
     double sums[CODES] = {0}, total = 0;
     size_t counts[CODES] = {0}, left = 0, count = end - begin;
     int last = -1;
@@ -72,8 +71,7 @@ static void try_column(grower *g, size_t column, size_t begin, size_t end, split
             double gain = left_sum * left_sum / (double)left +
                           right_sum * right_sum / (double)(count - left) - base;
             if (gain > best->gain)
-                *best = (split){(int32_t)column, (uint8_t)(last + (int)draw(g, (size_t)(c - last))),
-                                gain};
+                *best = (split){(int32_t)column, (uint8_t)((last + c - 1) / 2), gain};
         }
         left_sum += sums[c];
         left += counts[c];
