@@ -33,7 +33,8 @@ static tuner_selection all_problems(bool backwards) {
         size_t at = backwards ? options.pick_count - 1 - i : i;
         options.picks[i] = (tuner_pick){TUNER_PICK_FAMILY, gen_family_name(gen_family_at(g, at))};
     }
-    if (tuner_select(g, &options, "model", &selection, &err) != TS_STATUS_OK)
+    if (tuner_select(g, &options, "model", gen_target_find(g, "sm_90a"), &selection, &err) !=
+        TS_STATUS_OK)
         fail_msg("%s", err.message);
     return selection;
 }
