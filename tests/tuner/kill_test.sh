@@ -17,8 +17,13 @@ whole_ms=$((($(date +%s%N) - start) / 1000000))
 
 # A result line is printed once its row is committed: whatever was printed must be in the file after the kill. A new file now and
 # then, so that creating it and the first results are killed too.
-stored() { query "$1" "SELECT problem.text || ' | ' || variant || ' | ' || status FROM result JOIN problem ON problem.id = problem_id"; }
-printed() { sed -n 's/^{"problem":"\([^"]*\)","variant":"\([^"]*\)","status":"\([^"]*\)".*}$/\1 | \2 | \3/p' "$1"; }
+# (Without the status: a default that met a bad moment is asked again by the next run, and its row replaced.)
+stored() { query "$1" "SELECT problem.text || ' | ' || variant FROM result JOIN problem ON problem.id = problem_id"; }
+printed() { sed -n 's/^{"problem":"\([^"]*\)","variant":"\([^"]*\)","status":.*}$/\1 | \2/p' "$1"; }
+lose() { # HOW MANY, WHAT HAPPENED
+    [ "$1" = 0 ] || echo "lost in run $i: $2"
+    lost=$((lost + $1))
+}
 lost=0 unsound=0 last=0 lines=0 resumed=0
 for ((i = 0; i < kills; i++)); do
     [ $((i % 10)) != 0 ] || { rm -f "$db"*; last=0; : >"$scratch/all"; }
@@ -31,13 +36,13 @@ for ((i = 0; i < kills; i++)); do
     printed "$scratch/lines" >>"$scratch/all"
     lines=$((lines + $(printed "$scratch/lines" | wc -l)))
     now=$(results "$db")
-    [ "$now" -ge "$last" ] || lost=$((lost + 1))
+    [ "$now" -ge "$last" ] || lose 1 "$now results where $last were"
     [ "$last" = 0 ] || [ "$now" -le "$last" ] || resumed=$((resumed + 1))
     last=$now
-    [ -s "$db" ] || { [ ! -s "$scratch/all" ] || lost=$((lost + 1)); continue; }
+    [ -s "$db" ] || { [ ! -s "$scratch/all" ] || lose 1 "the file"; continue; }
     stored "$db" 2>/dev/null | sort -u >"$scratch/stored"
-    missing=$(sort -u "$scratch/all" | comm -23 - "$scratch/stored" | wc -l)
-    lost=$((lost + missing))
+    missing=$(sort -u "$scratch/all" | comm -23 - "$scratch/stored")
+    lose "$(grep -c . <<<"$missing")" "$missing"
     [ "$(query "$db" "PRAGMA integrity_check")" = ok ] || unsound=$((unsound + 1))
 done
 echo "$kills kills, $lines results printed, $resumed runs went on from an earlier one's, $lost lost, $unsound unsound"
