@@ -3,7 +3,8 @@
  * Candidates of a group are sorted when the database is opened: chosen on this device, chosen on
  * another device of the same target (the nearest SM count wins), predicted, an older target, the
  * stored default. Chosen means measured; a winner whose code has changed since stands beside those
- * that were measured, because the extents it was best for would else be left to winners of others. A rung is what ties in that order. The first find loads rungs from the top until
+ * that were measured, because the extents it was best for would else be left to winners of others.
+ * A rung is what ties in that order. The first find loads rungs from the top until
  * one holds a kernel that loads; the entries of that rung then serve every launch, nearest extents
  * first, with no lock.
  */

@@ -17,9 +17,8 @@ whole_ms=$((($(date +%s%N) - start) / 1000000))
 
 # A result line is printed once its row is committed: whatever was printed must be in the file after the kill. A new file now and
 # then, so that creating it and the first results are killed too.
-# (Without the status: a default that met a bad moment is asked again by the next run, and its row replaced.)
-stored() { query "$1" "SELECT problem.text || ' | ' || variant FROM result JOIN problem ON problem.id = problem_id"; }
-printed() { sed -n 's/^{"problem":"\([^"]*\)","variant":"\([^"]*\)","status":.*}$/\1 | \2/p' "$1"; }
+stored() { query "$1" "SELECT problem.text || ' | ' || variant || ' | ' || status FROM result JOIN problem ON problem.id = problem_id"; }
+printed() { sed -n 's/^{"problem":"\([^"]*\)","variant":"\([^"]*\)","status":"\([^"]*\)".*}$/\1 | \2 | \3/p' "$1"; }
 lose() { # HOW MANY, WHAT HAPPENED
     [ "$1" = 0 ] || echo "lost in run $i: $2"
     lost=$((lost + $1))
