@@ -41,7 +41,7 @@ for ((i = 0; i < kills; i++)); do
     [ -s "$db" ] || { [ ! -s "$scratch/all" ] || lose 1 "the file"; continue; }
     stored "$db" 2>/dev/null | sort -u >"$scratch/stored"
     missing=$(sort -u "$scratch/all" | comm -23 - "$scratch/stored")
-    lose "$(grep -c . <<<"$missing")" "$missing"
+    lose "$(grep -c . <<<"$missing")" "$missing; the file has: $(grep -F "${missing% | *}" "$scratch/stored")"
     [ "$(query "$db" "PRAGMA integrity_check")" = ok ] || unsound=$((unsound + 1))
 done
 echo "$kills kills, $lines results printed, $resumed runs went on from an earlier one's, $lost lost, $unsound unsound"
