@@ -33,9 +33,11 @@ ts_status tuner_campaign_record(tuner_campaign *campaign, const tuner_candidate 
         tuner_tally_result(&campaign->tally, task->problem->text, candidate->name,
                            candidate->signature, candidate->result.status,
                            candidate->result.time_us);
-    /* A default for older chips is no candidate of this problem. */
+    TS_TRY(tuner_ledger_result(&campaign->ledger, candidate, kernel_id, err));
+    /* Said only once it is stored: who reads the line may count on the row. A default for older chips is
+     * no candidate of this problem. */
     if (campaign->session->options->json && !task->default_only) tuner_report_result(candidate);
-    return tuner_ledger_result(&campaign->ledger, candidate, kernel_id, err);
+    return TS_STATUS_OK;
 }
 
 /* What the database knows of this problem. */

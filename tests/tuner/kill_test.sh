@@ -1,5 +1,5 @@
 #!/bin/bash
-# kill -9 at random instants, again and again on one file: no committed result is lost, the file stays sound,
+# kill -9 at random instants and at the moment of a result, again and again on one file: no committed result is lost, the file stays sound,
 # and a last undisturbed run ends with the winner.
 . "$(dirname "$0")/lib.sh"
 db=$scratch/killed.db
@@ -23,14 +23,29 @@ lose() { # HOW MANY, WHAT HAPPENED
     [ "$1" = 0 ] || echo "lost in run $i: $2"
     lost=$((lost + $1))
 }
+kill_at_random() {
+    local delay_ms=$((RANDOM % whole_ms))
+    "$tune" --gpu cpu "${problems[@]}" --db "$db" --budget 1m --json --quiet >"$scratch/lines" 2>/dev/null &
+    pid=$!
+    sleep "$((delay_ms / 1000)).$(printf '%03d' $((delay_ms % 1000)))"
+    kill -9 $pid 2>/dev/null
+}
+# At the very moment that a result is printed: what is printed first and stored then is caught here.
+mkfifo "$scratch/pipe"
+kill_at_line() {
+    local line nth=$((1 + RANDOM % 3))
+    "$tune" --gpu cpu "${problems[@]}" --db "$db" --budget 1m --json --quiet >"$scratch/pipe" 2>/dev/null &
+    pid=$!
+    while read -r line; do
+        echo "$line" >>"$scratch/lines"
+        [[ $line != '{"problem"'* ]] || [ $((--nth)) != 0 ] || { kill -9 $pid; break; }
+    done <"$scratch/pipe"
+}
 lost=0 unsound=0 last=0 lines=0 resumed=0
 for ((i = 0; i < kills; i++)); do
     [ $((i % 10)) != 0 ] || { rm -f "$db"*; last=0; : >"$scratch/all"; }
-    "$tune" --gpu cpu "${problems[@]}" --db "$db" --budget 1m --json --quiet >"$scratch/lines" 2>/dev/null &
-    pid=$!
-    delay_ms=$((RANDOM % whole_ms))
-    sleep "$((delay_ms / 1000)).$(printf '%03d' $((delay_ms % 1000)))"
-    kill -9 $pid 2>/dev/null
+    : >"$scratch/lines"
+    if [ $((i % 2)) = 0 ]; then kill_at_random; else kill_at_line; fi
     wait $pid 2>/dev/null
     printed "$scratch/lines" >>"$scratch/all"
     lines=$((lines + $(printed "$scratch/lines" | wc -l)))
