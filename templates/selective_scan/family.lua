@@ -10,21 +10,28 @@ local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) +
 
 local constraints = {
   "lanes == 1 or 2*lanes <= n",                          -- a lane with one state mostly shuffles
-  "channels == 1 or lanes <= 2 and steps <= 4*lanes",    -- more work a thread, more threads a channel: not both
-  "channels == 1 or warps == 8",
+  "lanes < 16 or channels == 1 and steps == 16",
+  "steps > 4 or channels == 2",                          -- two channels a thread: more registers a step, and more work between barriers
+  "threads <= 128 or n > 16 or channels == 1 and steps == 16 or channels == 2 and steps == 8",
   "channels * ceil_div(n, lanes) <= 32",                 -- states live in registers
   "steps % lanes == 0",
   "2 * n * steps <= 16 * threads",                       -- B and C in flight: at most 16 registers
   "16 * steps * (n + 3 * lanes) <= 49152",               -- two buffers of B and C in static shared memory
+  "warps ~= 12 or channels == 2 or lanes == 2",
+  "channels == 1 or lanes > 1 or steps == 4",
   "warps * 32 <= 16 * threads",                          -- at most 16 blocks fit an SM of the smaller chips
 }
 
--- A CUDA version that needs `extra` registers more than that. Where two blocks must fit, the compiler has no room to
+-- A CUDA version that needs `extra` (a formula) registers more than that. Where more blocks must fit, the compiler has no room to
 -- schedule loads early: 24 registers less than fit is what spills on no target (ptxas 13.0).
 local function cuda(extra, version)
   version.kind, version.needs, version.constraints = "cuda", {}, { table.unpack(constraints) }
+  if version.name == "chunked" then
+    table.insert(version.constraints, "lanes == 2 or lanes == 4 or channels == 1 and steps == 16")
+    table.insert(version.constraints, "channels == 2 and chunks > 8 or channels == 1 and threads == 128 and chunks < 32")
+  end
   table.insert(version.constraints, registers .. " + " .. extra ..
-    " + (warps == 8 and 0 or 24) <= min(242, registers_sm // (32 * warps) // 8 * 8)")
+    " + (warps == 8 and 0 or channels == 1 and 24 or 6) <= min(242, registers_sm // (32 * warps) // 8 * 8)")
   return version
 end
 
@@ -41,6 +48,13 @@ end
 local chunk = "steps*ceil_div(ceil_div(l, steps), chunks)"
 
 local channel_tiles = "b*g*ceil_div(d // g, threads // lanes * channels)"
+
+-- Shared memory of version 3: two tiles (B, C, dt, dt*u), sums of its warps, A and h.
+local segments_row = "(lanes*(steps + 4) + (lanes >= 8 and 4 or 0))"
+local segments_channels = "(columns * (32 // lanes))"
+local segments_bytes = string.format(
+  "4*(4*%s*(n + %s) + (split > 1 and 2*split*%s*%s or 0) + 2*%s*(n + 1))", segments_row, segments_channels, segments_channels,
+  segments_row, segments_channels)
 
 -- Step sizes of 1e-3 to 0.1, through softplus or as they are.
 local delta_init = { "uniform", "softplus == 1 and -6 or 1e-3", "softplus == 1 and -2 or 0.1" }
@@ -99,20 +113,19 @@ return {
     cuda(0, {
       name = "sequential", file = "1_sequential.cu.in",
       tunables = {
-        { "threads", { 32, 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
-        { "steps", { 8, 16 } }, { "warps", { 8, 16 } },
+        { "threads", { 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1, 2 } },
+        { "steps", { 4, 8, 16 } }, { "warps", { 8, 12, 16 } },
       },
       default = { threads = "n <= 16 and 64 or 256", lanes = lanes, channels = 1,
                   steps = "n > 16 and n <= 64 and 16 or 8", warps = 8 },
       launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
                      block = { "threads", "1", "1" }, shared = "0", cost = cost("l") } },
     }),
-    cuda(21, {
-      -- One channel a thread, and (above too) steps of 8 at least: on an H100 no winner of any shape had another, nor more than 16 chunks.
+    cuda("(channels == 1 and 21 or 0)", {
       name = "chunked", file = "2_chunked.cu.in",
       tunables = {
-        { "threads", { 64, 128, 256 } }, { "lanes", { 1, 2, 4, 8, 16 } }, { "channels", { 1 } },
-        { "steps", { 8, 16 } }, { "chunks", { 8, 16, 32 } }, { "warps", { 8, 16 } },
+        { "threads", { 64, 128 } }, { "lanes", { 1, 2, 4, 8 } }, { "channels", { 1, 2 } },
+        { "steps", { 8, 16 } }, { "chunks", { 8, 16, 32 } }, { "warps", { 8, 12, 16 } },
       },
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
@@ -122,6 +135,29 @@ return {
           block = { "threads", "1", "1" }, shared = "0", cost = cost("(chunks + " .. chunk .. ")") },
       },
     }),
+    {
+      -- lanes: segments of time side by side. split: warps that share a channel's states. columns: such groups of a block.
+      -- steps: of a segment. flight: states at a time.
+      name = "segments", file = "3_segments.cu.in", kind = "cuda", needs = {},
+      tunables = {
+        { "lanes", { 4, 8, 16 } }, { "split", { 1, 2, 4 } }, { "columns", { 1, 2, 3, 4, 5, 6 } },
+        { "steps", { 8, 16 } }, { "flight", { 1, 2 } }, { "warps", { 8, 12 } },
+      },
+      constraints = {
+        "n % (split * flight) == 0",
+        "steps >= split",
+        "16 * split * columns % (n // (n % 4 == 0 and 4 or n % 2 == 0 and 2 or 1)) == 0", -- rows of B and C dealt to threads
+        "2 * split * columns > warps and split * columns <= warps", -- one block an SM, or two
+        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8",
+        "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)", -- B and C in flight: 16 registers
+        segments_bytes .. " <= shared_block_bytes",
+        "warps // (split * columns) * (" .. segments_bytes .. " + 1024) <= shared_sm_bytes",
+      },
+      launches = {
+        { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "min(l, 1)", "1" },
+          block = { "32 * split * columns", "1", "1" }, shared = segments_bytes, cost = cost("l") },
+      },
+    },
     {
       name = "channels", file = "1_channels.c.in", kind = "cpu", needs = {},
       tunables = { { "vectors", { 1, 2, 4 } }, { "steps", { 16, 32, 64 } }, { "states", { 1, 2, 4 } } },
