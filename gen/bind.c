@@ -73,7 +73,7 @@ static void bind(lua_State *L, void *context) {
     gen_push_script(L, "bind");
     gen_push_family(L, call->c->problem.family);
     gen_push_values(L, &call->c->problem, true);
-    lua_pushinteger(L, call->c->pad);
+    lua_pushstring(L, call->c->pad);
     lua_pushstring(L, call->c->init);
     lua_pushstring(L, call->c->omit);
     lua_call(L, 5, 1);

@@ -68,9 +68,9 @@ void gen_problem_spec(const gen_problem *problem, ts_buf *out);
 /* The family's cases.lua. `list` is "verify", "smoke" or "model". */
 typedef struct gen_case {
     gen_problem problem;
-    int32_t pad; /* elements added to every row pitch, a value that breaks 16-byte alignment too */
-    const char *init;  /* opaque handle text of init overrides; "" for none */
-    const char *omit;  /* space-separated optional tensors passed as NULL; "" for none */
+    const char *pad;  /* "x=1 out=9": elements added to row pitches, space-separated; "" for none */
+    const char *init; /* opaque handle text of init overrides; "" for none */
+    const char *omit; /* space-separated optional tensors passed as NULL; "" for none */
     const char *alias; /* "out=in" pairs sharing memory, space-separated; "" for none */
     const char *note;  /* why this case exists */
 } gen_case;
@@ -95,9 +95,8 @@ typedef struct gen_tensor {
     const char *name; /* also the args.h pointer member and the oracle's member */
     gen_dtype dtype;
     gen_direction direction;
-    int64_t rows, cols; /* leading dimensions are flattened into rows; cols contiguous */
-    int64_t
-        pitch; /* elements between rows: cols, plus the case's pad if the tensor has a pitch member */
+    int64_t rows, cols;   /* leading dimensions are flattened into rows; cols contiguous */
+    int64_t pitch;        /* elements between rows: cols, plus the case's pad of this tensor */
     int32_t offset;       /* of the pointer member in the args struct */
     int32_t pitch_offset; /* of the int64_t pitch member; -1 if rows are always dense */
     int32_t slot;         /* place among the family's declared tensors */

@@ -181,7 +181,7 @@ static void collect_verify(lua_State *L, void *context) {
     gen_push_values(L, call->like, false);
     lua_call(L, 2, 1);
     for (lua_Integer i = 1; lua_rawgeti(L, -1, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
-        gen_case c = {.pad = (int32_t)gen_get_integer(L, "pad")};
+        gen_case c = {.pad = gen_get_text(L, call->g, "pad")};
         read_case_values(L, call->family, &c.problem);
         c.init = gen_get_text(L, call->g, "init");
         c.omit = gen_get_text(L, call->g, "omit");
@@ -212,7 +212,7 @@ ts_status gen_cases(gen *g, const gen_family *family, const char *list, const ge
     bool verify = strcmp(list, "verify") == 0;
     ts_status status = gen_protect(&g->host, verify ? collect_verify : collect_texts, &call, err);
     for (size_t i = 0; status == TS_STATUS_OK && i < call.text_count; i++) {
-        gen_case c = {.init = "", .omit = "", .alias = "", .note = ""};
+        gen_case c = {.pad = "", .init = "", .omit = "", .alias = "", .note = ""};
         status = gen_problem_parse(g, call.texts[i], &c.problem, err);
         ts_buf_append(&call.cases, &c, sizeof c);
     }

@@ -126,7 +126,8 @@ ts_status tuner_bench_cases(tuner_bench_cache *cache, const gen_problem *problem
 ts_status tuner_bench_problem(tuner_bench_cache *cache, const gen_problem *problem,
                               tuner_bench **out, ts_err *err) {
     ts_buf key = {0};
-    gen_case test = {.problem = *problem, .init = "", .omit = "", .alias = "", .note = ""};
+    gen_case test = {
+        .problem = *problem, .pad = "", .init = "", .omit = "", .alias = "", .note = ""};
     gen_problem_text(problem, &key);
     ts_status status = key.failed ? ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "trials") : TS_STATUS_OK;
     if (status == TS_STATUS_OK) status = obtain(cache, key.data, &test, 1, true, out, err);

@@ -77,6 +77,17 @@ static const char *const verdict_status[] = {[TUNER_RIGHT] = "ok",
                                              [TUNER_LAUNCH_FAILED] = "launch",
                                              [TUNER_CRASHED] = "crash"};
 
+/* The problem, and what else of the case makes its tensors: enough to find it in cases.lua. */
+static void say_case(const gen_case *test, ts_buf *out) {
+    const struct {
+        const char *name, *value;
+    } parts[] = {
+        {"pad", test->pad}, {"init", test->init}, {"omit", test->omit}, {"alias", test->alias}};
+    gen_problem_text(&test->problem, out);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (*parts[i].value) ts_buf_printf(out, " %s=(%s)", parts[i].name, parts[i].value);
+}
+
 /* Every trial of the bench; stops at the first that fails, whose case the reason names. */
 static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole,
                    tuner_run_result *result) {
@@ -87,11 +98,8 @@ static void verify(tuner_bench *bench, const ts_kernel *kernel, bool whole,
         if (!isnan(error) && !(error <= result->error))
             result->error = error; /* also replaces the first NaN */
         if (verdict != TUNER_RIGHT) {
-            const gen_case *test = &bench->trials[i]->test;
-            gen_problem_text(&test->problem, &where);
-            ts_buf_printf(&where, " pad=%d%s%s%s%s: %s", test->pad, *test->omit ? " omit=" : "",
-                          test->omit, *test->alias ? " alias=" : "", test->alias,
-                          message.data ? message.data : "");
+            say_case(&bench->trials[i]->test, &where);
+            ts_buf_printf(&where, ": %s", message.data ? message.data : "");
             tuner_run_result_set(result, verdict_status[verdict], where.data ? where.data : "");
         }
         ts_buf_free(&message);

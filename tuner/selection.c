@@ -99,7 +99,7 @@ typedef struct model_walk {
 
 static void add_model_problem(void *context, const char *problem) {
     model_walk *walk = context;
-    gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
+    gen_case test = {.pad = "", .init = "", .omit = "", .alias = "", .note = ""};
     gen_binding binding;
     if (walk->status == TS_STATUS_OK)
         walk->status = gen_problem_parse(walk->g, problem, &test.problem, walk->err);
@@ -168,7 +168,8 @@ ts_status tuner_select(gen *g, const tuner_options *options, const char *list,
 
 ts_status tuner_problem_work(gen *g, const tuner_problem *problem, double *flops, double *bytes,
                              ts_err *err) {
-    gen_case test = {.problem = problem->problem, .init = "", .omit = "", .alias = "", .note = ""};
+    gen_case test = {
+        .problem = problem->problem, .pad = "", .init = "", .omit = "", .alias = "", .note = ""};
     gen_binding binding;
     TS_TRY(gen_bind(g, &test, &binding, err));
     *flops = binding.flops;

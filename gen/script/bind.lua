@@ -13,12 +13,32 @@ local function init_text(overrides, family, label)
   return table.concat(parts, "; ")
 end
 
-local function alias_text(aliases, family)
+-- "tensor=value" pairs.
+local function pairs_text(values, family)
   local parts = {}
   for _, tensor in ipairs(family.tensors) do
-    if aliases and aliases[tensor.name] then table.insert(parts, tensor.name .. "=" .. aliases[tensor.name]) end
+    if values[tensor.name] then table.insert(parts, tensor.name .. "=" .. values[tensor.name]) end
   end
   return table.concat(parts, " ")
+end
+
+-- By tensor, the elements that its row pitch has beyond its columns: what the case asks for, and 8 more a tensor. So a kernel
+-- that takes another tensor's pitch is seen, and alignments are those asked for: 8 elements are 16 bytes or more. Tensors that
+-- share memory have one pitch.
+local function pads_of(pad, aliases, family, label)
+  local named, pads = type(pad) == "table" and pad or nil, {}
+  for i, tensor in ipairs(pad and family.tensors or {}) do
+    if tensor.pitch and not aliases[tensor.name] then
+      local elements = math.tointeger(named and (named[tensor.name] or 0) or pad)
+      if not elements then error(label .. ": pad is an integer, or a table of integers by tensor", 0) end
+      pads[tensor.name] = elements + 8 * (i - 1)
+    end
+  end
+  for name in pairs(named or {}) do
+    if not pads[name] then error(label .. ": pad of " .. tostring(name) .. ": no tensor with a pitch of its own", 0) end
+  end
+  for name, owner in pairs(aliases) do pads[name] = pads[owner] end
+  return pads
 end
 
 -- The verify list for a specialization (`like`), or the texts of another list.
@@ -26,7 +46,7 @@ function G.verify_cases(family, like)
   local found = {}
   for i, case in ipairs(family.cases.verify or {}) do
     local label = family.cases_label .. ": verify[" .. i .. "]"
-    local values = {}
+    local values, aliases = {}, case.alias or {}
     for _, field in ipairs(family.fields) do
       local value = case[field.name]
       if not field.extent then value = like[field.name] end
@@ -34,9 +54,9 @@ function G.verify_cases(family, like)
       values[field.name] = value
     end
     if not G.broken_domain(family, values) then
-      table.insert(found, { values = values, pad = case.pad or 0, init = init_text(case.init, family, label),
-                            omit = table.concat(case.omit or {}, " "), alias = alias_text(case.alias, family),
-                            note = case.note or "" })
+      table.insert(found, { values = values, pad = pairs_text(pads_of(case.pad, aliases, family, label), family),
+                            init = init_text(case.init, family, label), omit = table.concat(case.omit or {}, " "),
+                            alias = pairs_text(aliases, family), note = case.note or "" })
     end
   end
   return found
@@ -59,6 +79,12 @@ local function parse_inits(text)
   return inits
 end
 
+local function parse_pads(text)
+  local pads = {}
+  for name, elements in text:gmatch("([%w_]+)=(%-?%d+)") do pads[name] = tonumber(elements) end
+  return pads
+end
+
 local function tolerance_of(family, tensor, dtype)
   local tolerance = (tensor.tolerance or {})[dtype] or family.tolerance[dtype]
   if not tolerance then error(family.label .. ": no tolerance for " .. dtype .. " output " .. tensor.name, 0) end
@@ -67,7 +93,7 @@ end
 
 -- Everything gen_bind hands to C: { tensors = {...}, scalars = {...}, extents = {...}, flops, bytes, lanes }.
 function G.bind(family, values, pad, init, omit)
-  local scope, omitted, inits = G.scope(nil, values), word_set(omit), parse_inits(init)
+  local scope, pads, inits, omitted = G.scope(nil, values), parse_pads(pad), parse_inits(init), word_set(omit)
   local bound = { tensors = {}, scalars = {}, extents = {}, args_bytes = family.args_bytes }
   for i, t in ipairs(family.tensors) do
     local where = family.label .. ": tensor " .. t.name
@@ -79,7 +105,7 @@ function G.bind(family, values, pad, init, omit)
       local cols = G.integer(t.shape[rank], scope, where .. ".shape")
       local fill = inits[t.name] or t.init
       local entry = { name = t.name, number = i, dtype = dtype, direction = t.direction, rows = rows, cols = cols,
-                      pitch = t.pitch and cols + pad or cols, offset = family.args[t.name].offset,
+                      pitch = cols + (pads[t.name] or 0), offset = family.args[t.name].offset,
                       pitch_offset = t.pitch and family.args[t.pitch].offset or -1, optional = t.optional, init = fill[1],
                       a = G.number(fill[2], scope, where .. ".init"), b = fill[3] and G.number(fill[3], scope, where .. ".init") or 0 }
       if t.direction ~= "in" then

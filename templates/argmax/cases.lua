@@ -4,7 +4,7 @@ return {
     { m = 1, v = 1 },
     { m = 5, v = 31, pad = 1 },
     { m = 3, v = 4096 },
-    { m = 2, v = 16385, pad = 3, note = "one past a chunk; no row but the first is aligned" },
+    { m = 2, v = 16385, pad = 2, note = "one past a chunk; no row but the first is aligned" },
     { m = 1, v = 50280 },
     { m = 37, v = 257, pad = 4 },
     { m = 300, v = 5, note = "the largest first and last, in a fifth of the rows each" },

@@ -14,6 +14,9 @@ return {
     { b = 1, l = 64, d = 256, note = "whole tiles" },
     { b = 1, l = 65, d = 264, pad = 8, note = "one row more; aligned rows with gaps" },
     { b = 2, l = 133, d = 16, pad = 3 },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { b = 2, l = 5, d = 48, pad = { x = 7 } },
+    { b = 2, l = 5, d = 48, pad = { out = 7 } },
     { b = 2, l = 30, d = 40, omit = { "bias", "state_in", "state_out" }, note = "no optional tensor" },
     { b = 1, l = 20, d = 24, init = { x = { "uniform", -60, 60 } }, note = "SiLU far from zero" },
     { b = 1, l = 9, d = 40, init = { x = { "uniform", 1e37, 3.4e38 }, weight = half_one, bias = half_one, state_in = half_one },

@@ -5,6 +5,9 @@ return {
     { t = 37, v = 100, d = 130, pad = 3 },
     { t = 5, v = 29, d = 768 },
     { t = 3, v = 17, d = 2564, pad = 4, note = "more columns than one pass of the block" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { t = 5, v = 11, d = 72, pad = { table = 7 } },
+    { t = 5, v = 11, d = 72, pad = { out = 7 } },
     { t = 0, v = 4, d = 8, note = "nothing to do" },
     { t = 64, v = 9, d = 20, init = { ids = { "index", 18 } }, note = "ids past the table give zeros" },
   },

@@ -7,6 +7,11 @@ return {
     { m = 2, n = 5, k = 6, pad = 3, note = "k below one vector" },
     { m = 33, n = 80, k = 48, pad = 3 },
     { m = 9, n = 24, k = 48, pad = 8, note = "aligned rows with a pitch" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { m = 9, n = 32, k = 48, pad = { x = 7 } },
+    { m = 9, n = 32, k = 48, pad = { w = 7 } },
+    { m = 9, n = 32, k = 48, pad = { residual = 7 } },
+    { m = 9, n = 32, k = 48, pad = { out = 7 } },
     { m = 63, n = 65, k = 64, note = "just below and above a tile" },
     { m = 65, n = 63, k = 63, omit = { "residual" } },
     { m = 64, n = 64, k = 65, omit = { "bias" } },

@@ -4,7 +4,7 @@ return {
     { n = 1, k = 1 },
     { n = 37, k = 53, note = "primes, no row aligned" },
     { n = 5, k = 6, pad = 3, note = "k below one vector" },
-    { n = 80, k = 48, pad = 3 },
+    { n = 80, k = 48, pad = 7, note = "no row aligned; one element more, and they would be" },
     { n = 33, k = 48, pad = 8, note = "aligned rows with a pitch" },
     { n = 65, k = 264, omit = { "bias" } },
     { n = 64, k = 100, pad = 4, omit = { "residual" }, note = "aligned rows, the last chunk partial" },

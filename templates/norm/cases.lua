@@ -2,12 +2,16 @@
 return {
   verify = {
     { m = 1, d = 1 },
-    { m = 3, d = 31, pad = 1, note = "no row but the first is aligned" },
+    { m = 3, d = 31, pad = 2, note = "no row but the first is aligned" },
     { m = 37, d = 257, pad = 3 },
     { m = 5, d = 768, omit = { "bias" } },
-    { m = 9, d = 130, pad = 4, note = "aligned rows with a tail" },
+    { m = 9, d = 130, pad = 2, note = "aligned rows with a tail" },
     { m = 2, d = 8197, note = "longer than the registers of a warp, and of most blocks" },
     { m = 1, d = 20000 },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { m = 3, d = 64, pad = { x = 7 } },
+    { m = 3, d = 64, pad = { delta = 7 } },
+    { m = 3, d = 64, pad = { out = 7 } },
     { m = 0, d = 64, note = "nothing to do" },
     { m = 4, d = 513, init = { x = { "normal", 20, 1 } }, note = "E[x^2] - E[x]^2 would lose two digits" },
     { m = 4, d = 64, init = { x = { "uniform", 1e-4, 1e-4 }, delta = { "uniform", 0, 0 } }, note = "eps decides" },

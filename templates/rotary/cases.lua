@@ -10,6 +10,13 @@ return {
       note = "plain rotary in place, no row aligned" },
     { m = 11, hq = 7, hkv = 1, slots = 16, p = 40, s0 = 7, s1 = 21, pad = 3, alias = { q_out = "q" }, note = "no row aligned" },
     { m = 67, hq = 6, hkv = 3, slots = 67, p = 300, s0 = 16, s1 = 40, pad = 8, note = "aligned rows with a pitch" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { q = 7 } },
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { k = 7 } },
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { v = 7 } },
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { q_out = 7 } },
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { k_out = 7 } },
+    { m = 5, hq = 2, hkv = 1, slots = 8, p = 9, s0 = 2, s1 = 4, pad = { v_out = 7 } },
     { m = 5, hq = 2, hkv = 0, slots = 0, p = 9, s0 = 1, s1 = 1, note = "no keys" },
     { m = 9, hq = 2, hkv = 1, slots = 12, p = 8, s0 = 2, s1 = 4, init = { slot = { "uniform", 12, 13 } },
       note = "slots past the cache: nothing is written there" },

@@ -15,6 +15,11 @@ return {
       note = "every score far below 0: a finite stand-in for -inf would win" },
     { b = 1, lq = 20, lk = 70, hq = 1, hkv = 1, init = { q = { "uniform", 3, 6 }, k = { "uniform", 3, 6 } },
       note = "every score far above 0: without the true maximum the exponential overflows" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { q = 7 } },
+    { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { k = 7 } },
+    { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { v = 7 } },
+    { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { out = 7 } },
     { b = 2, lq = 9, lk = 0, hq = 2, hkv = 1, note = "no keys: zeros" },
     { b = 2, lq = 0, lk = 8, hq = 2, hkv = 1, note = "nothing to do" },
     { b = 9, lq = 40, lk = 40, hq = 2, hkv = 1, note = "varlen: short and empty sequences" },

@@ -16,6 +16,11 @@ return {
     { b = 3, l = 19, d = 26, pad = 1, note = "odd pitches: no wide access" },
     { b = 1, l = 65, d = 34, pad = 3, alias = { h_last = "h0" }, note = "one step more than whole tiles; state in place" },
     { b = 1, l = 35, d = 10, pad = 8, omit = { "D", "dt_bias", "h0", "h_last" }, note = "no optional tensor" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { b = 2, l = 5, d = 16, pad = { u = 7 } },
+    { b = 2, l = 5, d = 16, pad = { delta = 7 } },
+    { b = 2, l = 5, d = 16, pad = { z = 7 } },
+    { b = 2, l = 5, d = 16, pad = { out = 7 } },
     { b = 2, l = 31, d = 18, omit = { "h0" }, note = "from zero" },
     { b = 1, l = 33, d = 134, omit = { "D" }, note = "more channels than a block of most variants" },
     { b = 1, l = 3000, d = 4, init = slow, note = "decay near one: errors of the exponential add up" },

@@ -13,6 +13,9 @@ return {
     { b = 2, d = 134, pad = 3 },
     { b = 2, d = 256, note = "whole blocks" },
     { b = 5, d = 1030, pad = 8, note = "several ragged blocks a sequence" },
+    -- One tensor's rows alone are not aligned; one element more, and they would be.
+    { b = 3, d = 16, pad = { B = 7 } },
+    { b = 3, d = 16, pad = { C = 7 } },
     { b = 70, d = 6, note = "more sequences than channels" },
     { b = 2, d = 20, omit = { "D", "dt_bias" } },
     { b = 2, d = 64, init = large, note = "softplus beyond its threshold, decays that underflow" },

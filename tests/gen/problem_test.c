@@ -6,7 +6,8 @@ static const char FAMILY[] =
     "fields = { { \"m\", \"extent\" }, { \"k\", \"extent\" }, { \"dtype\", \"spec\", { \"fp32\", \"bf16\" } },\n"
     "           { \"width\", \"spec\", { 2, 3, 4 }, default = 4 }, { \"n\", \"spec\", \"1..256\", default = 16 } },\n"
     "domain = { \"k % width == 0\", \"dtype == 'fp32' or n > 1\" },\n"
-    "tensors = { { \"out\", \"out\", dtype = \"fp32\", shape = { \"1\", \"m\" } } }, scalars = {}, lanes = \"m\",\n"
+    "tensors = { { \"x\", \"in\", dtype = \"dtype\", shape = { \"m\", \"k\" }, pitch = \"x_pitch\" },\n"
+    "            { \"out\", \"out\", dtype = \"fp32\", shape = { \"1\", \"m\" } } }, scalars = {}, lanes = \"m\",\n"
     "work = { flops = 0, bytes = 0 }, tolerance = { fp32 = { rtol = 0, atol = 0, norm = 0 } }, versions = {} }\n";
 static const char CASES[] =
     "return { verify = { { m = 1, k = 6 }, { m = 2, k = 12, pad = 3, note = \"padded\" }, { m = 3, k = 7 } },\n"
@@ -107,7 +108,7 @@ static void assert_cases(scratch *s, const char *list, const char *like_text,
         fail_msg("%s", s->err.message);
     for (size_t i = 0; i < count; i++) {
         gen_problem_text(&cases[i].problem, &text);
-        ts_buf_printf(&text, " pad %d %s\n", (int)cases[i].pad, cases[i].note);
+        ts_buf_printf(&text, " pad (%s) %s\n", cases[i].pad, cases[i].note);
     }
     assert_string_equal(text.data, expected);
     ts_buf_free(&text);
@@ -118,14 +119,14 @@ static void cases(void **state) {
     /* verify: extents of the list with the specialization of `like`, what the domain allows */
     assert_cases(
         *state, "verify", "f m=9 k=9 dtype=bf16 width=3 n=2",
-        "f m=1 k=6 dtype=bf16 width=3 n=2 pad 0 \nf m=2 k=12 dtype=bf16 width=3 n=2 pad 3 padded\n");
+        "f m=1 k=6 dtype=bf16 width=3 n=2 pad () \nf m=2 k=12 dtype=bf16 width=3 n=2 pad (x=3) padded\n");
     assert_cases(*state, "verify", "f m=8 k=8 dtype=fp32",
-                 "f m=2 k=12 dtype=fp32 width=4 n=16 pad 3 padded\n");
+                 "f m=2 k=12 dtype=fp32 width=4 n=16 pad (x=3) padded\n");
     assert_cases(*state, "smoke", "f m=8 k=8 dtype=fp32",
-                 "f m=5 k=4 dtype=bf16 width=4 n=16 pad 0 \n");
+                 "f m=5 k=4 dtype=bf16 width=4 n=16 pad () \n");
     assert_cases(
         *state, "model", "f m=8 k=8 dtype=fp32",
-        "f m=5 k=8 dtype=fp32 width=2 n=16 pad 0 \nf m=1 k=4 dtype=fp32 width=4 n=16 pad 0 \n");
+        "f m=5 k=8 dtype=fp32 width=2 n=16 pad () \nf m=1 k=4 dtype=fp32 width=4 n=16 pad () \n");
 }
 
 static void bad_cases(void **state) {
@@ -136,6 +137,12 @@ static void bad_cases(void **state) {
         {"return { verify = { { m = 1 } } }", "verify", "templates/f/cases.lua", "no value for k"},
         {"return { verify = { { m = 1, k = 1, init = { x = { \"cauchy\", 1 } } } } }", "verify",
          "verify[1]", "cauchy"},
+        {"return { verify = { { m = 1, k = 1, pad = { out = 1 } } } }", "verify", "verify[1]",
+         "pad of out"},
+        {"return { verify = { { m = 1, k = 1, pad = 0.5 } } }", "verify", "verify[1]", "integer"},
+        {"return { verify = { { m = 1, k = 1, pad = 1, alias = { x = \"out\" } }, { m = 1, k = 1, pad = { x = 1 }, "
+         "alias = { x = \"out\" } } } }",
+         "verify", "verify[2]", "pad of x"},
         {"return { smoke = { \"f m=1\" } }", "smoke", "f", "k is missing"},
         {"return { smoke = { \"f m=1 k=1 dtype=fp64\" } }", "smoke", "fp64", "fp32, bf16"},
     };

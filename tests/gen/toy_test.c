@@ -156,6 +156,26 @@ static void binding(void **state) {
     free(all);
 }
 
+static void assert_pads(gen *g, const char *note, const char *pads, int64_t x_pitch,
+                        int64_t out_pitch) {
+    gen_case *all = NULL, c = find_case(g, "axpy m=1 k=8 dtype=fp32", note, &all);
+    gen_binding b;
+    assert_string_equal(c.pad, pads);
+    assert_int_equal(gen_bind(g, &c, &b, &err), TS_STATUS_OK);
+    assert_int_equal(tensor(&b, "x")->pitch, x_pitch);
+    assert_int_equal(tensor(&b, "out")->pitch, out_pitch);
+    assert_int_equal(tensor(&b, "bias")->pitch, tensor(&b, "bias")->cols);
+    free(all);
+}
+
+/* Pitches of a padded case differ by whole accesses, but where tensors share memory. */
+static void pads(void **state) {
+    assert_pads(*state, "", "", 8, 8);
+    assert_pads(*state, "no row but", "x=3 out=27", 96 + 3, 96 + 27);
+    assert_pads(*state, "in place", "x=2 out=2", 18, 18);
+    assert_pads(*state, "out alone", "x=0 out=31", 16, 16 + 31);
+}
+
 static void case_overrides(void **state) {
     gen *g = *state;
     gen_case *all = NULL, c = find_case(g, "axpy m=1 k=8 dtype=fp32", "in place", &all);
@@ -224,10 +244,9 @@ static void slots(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_folders),   cmocka_unit_test(target),
-        cmocka_unit_test(variants),       cmocka_unit_test(binding),
-        cmocka_unit_test(case_overrides), cmocka_unit_test(oracle),
-        cmocka_unit_test(slots),
+        cmocka_unit_test(both_folders), cmocka_unit_test(target), cmocka_unit_test(variants),
+        cmocka_unit_test(binding),      cmocka_unit_test(pads),   cmocka_unit_test(case_overrides),
+        cmocka_unit_test(oracle),       cmocka_unit_test(slots),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -15,7 +15,7 @@ expect() { # FAULT STATUS REASON-PART
     check "$1 is $2" test "${row%%:*}" = "$2"
 }
 expect none ok ""
-expect element wrong "y[1,4] differs"
+expect element wrong "pad=(x=3 y=11): y[1,4] differs"
 expect past_end wrong "past the end of y"
 expect between_rows wrong "between rows of y"
 expect unwritten wrong "y[2,4] was not written"

@@ -63,7 +63,7 @@ static void race_reserves_before_it_launches(void **state) {
     ts_kernel *kernels[KERNELS] = {0};
     ts_buf object = {0};
     ts_err err = {0};
-    gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
+    gen_case test = {.pad = "", .init = "", .omit = "", .alias = "", .note = ""};
     tuner_trial_options options = {.oracle = oracle, .seed = 1, .threads = 1};
     assert_int_equal(gen_open(dirs, &g, &err), TS_STATUS_OK);
     assert_int_equal(ts_device_open("cpu", 1, &device, &err), TS_STATUS_OK);

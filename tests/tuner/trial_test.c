@@ -11,10 +11,11 @@
 #include <string.h>
 
 #include "norm_ref.h"
+#include "templates/norm/args.h"
 #include "tuner/numeric.h"
 #include "tuner/trial.h"
 
-enum { ROWS = 7, COLS = 33, PAD = 3, X = 0, OUT_ELEMENT = 40 };
+enum { ROWS = 7, COLS = 33, X = 0, OUT_ELEMENT = 40 };
 
 static gen *templates;
 
@@ -36,7 +37,11 @@ static size_t find_tensor(const tuner_trial *trial, const char *name) {
 
 static tuner_trial *make_trial(const char *problem, gen_oracle oracle, double max_flops,
                                const char *alias) {
-    gen_case test = {.pad = PAD, .init = "", .omit = "", .alias = alias, .note = ""};
+    gen_case test = {.pad = *alias ? "x=3 delta=11 out=11" : "x=3 delta=11 out=27",
+                     .init = "",
+                     .omit = "",
+                     .alias = alias,
+                     .note = ""};
     tuner_trial_options options = {
         .oracle = oracle, .seed = 5, .max_flops = max_flops, .threads = 2};
     tuner_trial *trial = NULL;
@@ -213,7 +218,7 @@ static void no_lane_is_sampled_twice(void **state) {
                                        .seed = (uint64_t)wanted,
                                        .max_flops = 33 * 5 * (wanted + 0.5),
                                        .threads = 1};
-        gen_case test = {.init = "", .omit = "", .alias = "", .note = ""};
+        gen_case test = {.pad = "", .init = "", .omit = "", .alias = "", .note = ""};
         tuner_trial *trial = NULL;
         ts_err err = {0};
         int lanes = 0;
@@ -263,11 +268,12 @@ static void args_point_into_the_slab(void **state) {
         memcpy(&pointer, args + t->offset, sizeof pointer);
         assert_ptr_equal(pointer, slab + trial->offset[i]);
         assert_int_equal(trial->offset[i] % 256, 0);
-        if (t->pitch_offset < 0) continue;
-        int64_t pitch;
-        memcpy(&pitch, args + t->pitch_offset, sizeof pitch);
-        assert_int_equal(pitch, COLS + PAD);
     }
+    struct norm_args filled;
+    memcpy(&filled, args, sizeof filled);
+    assert_int_equal(filled.x_pitch, COLS + 3);
+    assert_int_equal(filled.delta_pitch, COLS + 11);
+    assert_int_equal(filled.out_pitch, COLS + 27);
     tuner_trial_free(trial);
 }
 
