@@ -21,6 +21,10 @@ return {
     { b = 2, l = 5, d = 16, pad = { delta = 7 } },
     { b = 2, l = 5, d = 16, pad = { z = 7 } },
     { b = 2, l = 5, d = 16, pad = { out = 7 } },
+    { b = 2, l = 5, d = 16, pad = { B = 1 } },
+    { b = 2, l = 5, d = 16, pad = { C = 1 } },
+    { b = 2, l = 37, d = 9, pad = { u = 7, delta = 7, z = 7, out = 7 },
+      note = "every row aligned, channels ragged: wide accesses would leave them" },
     { b = 2, l = 31, d = 18, omit = { "h0" }, note = "from zero" },
     { b = 1, l = 33, d = 134, omit = { "D" }, note = "more channels than a block of most variants" },
     { b = 1, l = 3000, d = 4, init = slow, note = "decay near one: errors of the exponential add up" },
@@ -49,6 +53,10 @@ return {
     "selective_scan b=1 l=512 d=1536 n=16 dtype=bf16",
     "selective_scan b=8 l=2048 d=1536 n=16 dtype=bf16",
     "selective_scan b=1 l=2048 d=5120 n=16 dtype=bf16",
+    -- a long prompt, and batches that fill a large GPU
+    "selective_scan b=1 l=16384 d=1536 n=16 dtype=bf16",
+    "selective_scan b=8 l=2048 d=5120 n=16 dtype=bf16",
+    "selective_scan b=64 l=512 d=5120 n=16 dtype=bf16",
     "selective_scan b=1 l=2048 d=1536 n=16 dtype=fp32",
   },
 }

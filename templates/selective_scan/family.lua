@@ -19,6 +19,7 @@ local constraints = {
   "16 * steps * (n + 3 * lanes) <= 49152",               -- two buffers of B and C in static shared memory
   "warps ~= 12 or channels == 2 or lanes == 2",
   "channels == 1 or lanes > 1 or steps == 4",
+  "channels == 1 or lanes ~= 4 or steps < 16 or warps < 16",
   "warps * 32 <= 16 * threads",                          -- at most 16 blocks fit an SM of the smaller chips
 }
 
@@ -148,14 +149,17 @@ return {
         "steps >= split",
         "16 * split * columns % (n // (n % 4 == 0 and 4 or n % 2 == 0 and 2 or 1)) == 0", -- rows of B and C dealt to threads
         "2 * split * columns > warps and split * columns <= warps", -- one block an SM, or two
-        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8",
+        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8", "steps == 8 or split == 4 or warps == 8",
         "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)", -- B and C in flight: 16 registers
         segments_bytes .. " <= shared_block_bytes",
         "warps // (split * columns) * (" .. segments_bytes .. " + 1024) <= shared_sm_bytes",
       },
       launches = {
         { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "min(l, 1)", "1" },
-          block = { "32 * split * columns", "1", "1" }, shared = segments_bytes, cost = cost("l") },
+          block = { "32 * split * columns", "1", "1" }, shared = segments_bytes,
+          -- shared memory binds: it delivers one register of a warp a cycle, and B, C, dt and y all come from there
+          cost = { latency = "4000 + ceil_div(l, lanes*steps)*(1200 + 350*n/split/flight)",
+                   issue = "ceil_div(l, lanes*steps)*32*split*columns*(20*steps*n/split + 350)/128" } },
       },
     },
     {
