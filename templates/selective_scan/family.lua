@@ -149,7 +149,7 @@ return {
         "steps >= split",
         "16 * split * columns % (n // (n % 4 == 0 and 4 or n % 2 == 0 and 2 or 1)) == 0", -- rows of B and C dealt to threads
         "2 * split * columns > warps and split * columns <= warps", -- one block an SM, or two
-        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8", "steps == 8 or split == 4 or warps == 8",
+        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8 and split > 1", "steps == 8 or split == 4 and lanes < 16 or warps == 8",
         "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)", -- B and C in flight: 16 registers
         segments_bytes .. " <= shared_block_bytes",
         "warps // (split * columns) * (" .. segments_bytes .. " + 1024) <= shared_sm_bytes",
