@@ -91,9 +91,16 @@ static ts_status check_tables(loader *l, ts_err *err) {
  */
 typedef ts_status take_row(loader *l, sqlite3_stmt *stmt, ts_err *err);
 
+/* Behind a signature over the whole file a row's own hash says nothing new. */
+static ts_status load_record(loader *l, sqlite3_stmt *stmt, const db_record *record, void *row,
+                             ts_err *err) {
+    return (l->image.is_signed ? db_record_read : db_record_load)(stmt, record, &l->image.arena,
+                                                                  row, err);
+}
+
 static ts_status take_winner(loader *l, sqlite3_stmt *stmt, ts_err *err) {
     db_winner_row row = {0};
-    TS_TRY(db_record_load(stmt, &db_winner_record, &l->image.arena, &row.winner, err));
+    TS_TRY(load_record(l, stmt, &db_winner_record, &row.winner, err));
     row.winner.kernel_id = db_record_head(stmt).kernel_id;
     /* Asked after the hash, so that a damaged target name is a warning rather than another target.
      */
@@ -121,7 +128,7 @@ static bool is_winners_kernel(const loader *l, int64_t id) {
 
 static ts_status take_kernel(loader *l, sqlite3_stmt *stmt, ts_err *err) {
     db_kernel kernel = {0};
-    TS_TRY(db_record_load(stmt, &db_kernel_record, &l->image.arena, &kernel, err));
+    TS_TRY(load_record(l, stmt, &db_kernel_record, &kernel, err));
     bool wanted = (kernel.is_default && target_wanted(l, kernel.target)) ||
                   is_winners_kernel(l, db_record_head(stmt).id);
     if (!wanted) return TS_STATUS_OK;

@@ -175,22 +175,28 @@ static bool read_field(sqlite3_stmt *stmt, int column, db_type type, ts_arena *a
     return true;
 }
 
-ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
+ts_status db_record_read(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
                          ts_err *err) {
-    db_row_head head = db_record_head(stmt);
     for (size_t i = 0; i < record->field_count; i++) {
         const db_field *field = &record->fields[i];
         void *member = (char *)row + field->offset;
         if (!read_field(stmt, DB_HEAD_COLUMNS + (int)i, field->type, arena, member)) {
             return ts_fail(err, TS_STATUS_CORRUPT, "%s row %lld has a bad value of %s",
-                           record->name, (long long)head.id, field->parameter + 1);
+                           record->name, (long long)db_record_head(stmt).id, field->parameter + 1);
         }
         if (field->type == DB_TEXT && !*(const char **)member) {
             return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "out of memory reading a %s row",
                            record->name);
         }
     }
+    return TS_STATUS_OK;
+}
+
+ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
+                         ts_err *err) {
+    db_row_head head = db_record_head(stmt);
     char hash[TS_HASH_HEX];
+    TS_TRY(db_record_read(stmt, record, arena, row, err));
     db_record_hash(record, row, head.base_hash, hash);
     if (strcmp(hash, head.hash) != 0) {
         return ts_fail(err, TS_STATUS_CORRUPT, "%s row %lld does not match its hash", record->name,

@@ -52,9 +52,12 @@ ts_status db_record_prepare(sqlite3 *db, const char *path, const db_record *reco
 /* Reads the head of the current row. */
 db_row_head db_record_head(sqlite3_stmt *stmt);
 
-/* Reads the current row of such a statement into *row, strings into `arena`, and checks it against
- * its hash. CORRUPT: a value of the wrong type or size, or another hash; then *row must not be
- * used. */
+/* Reads the current row of such a statement into *row, strings into `arena`. CORRUPT: a value of the wrong
+ * type or size; then *row must not be used. */
+ts_status db_record_read(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
+                         ts_err *err);
+
+/* The same, and checks the row against its hash: CORRUPT if it has another. */
 ts_status db_record_load(sqlite3_stmt *stmt, const db_record *record, ts_arena *arena, void *row,
                          ts_err *err);
 
