@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "parallel.h"
+
 static uint32_t float_bits(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -130,12 +132,28 @@ static double draw(const gen_tensor *t, uint64_t seed, uint64_t stream, bool lon
     return previous + (double)(int64_t)((t->init_a + 1) * tuner_random_unit(seed, stream, index));
 }
 
-void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, bool longest,
-                       void *data) {
+typedef struct filling {
+    const gen_tensor *tensor;
+    uint64_t seed, stream;
+    bool longest;
+    void *data;
+} filling;
+
+static void fill_piece(void *context, int64_t begin, int64_t end) {
+    const filling *f = context;
+    const gen_tensor *t = f->tensor;
     double value = 0;
-    for (int64_t row = 0; row < tensor->rows; row++)
-        for (int64_t col = 0; col < tensor->cols; col++) {
-            value = draw(tensor, seed, stream, longest, row * tensor->cols + col, value);
-            tuner_store_element(tensor->dtype, data, row * tensor->pitch + col, value);
-        }
+    tuner_cursor cursor = tuner_cursor_at(t, begin);
+    for (int64_t i = begin; i < end; i++, tuner_cursor_next(t, &cursor)) {
+        value = draw(t, f->seed, f->stream, f->longest, i, value);
+        tuner_store_element(t->dtype, f->data, cursor.at, value);
+    }
+}
+
+void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, bool longest,
+                       int threads, void *data) {
+    filling f = {tensor, seed, stream, longest, data};
+    int64_t count = tensor->rows * tensor->cols;
+    bool chained = tensor->init == GEN_INIT_OFFSETS; /* each follows from the one before it */
+    tuner_parallel(count, chained ? count + 1 : TUNER_GRAIN, threads, fill_piece, &f);
 }

@@ -17,9 +17,27 @@ uint64_t tuner_random_u64(uint64_t seed, uint64_t stream, uint64_t index);
 /* The same as a number 0 <= x < 1. */
 double tuner_random_unit(uint64_t seed, uint64_t stream, uint64_t index);
 
+/* Walks a tensor's elements, row after row, without a division each. */
+typedef struct tuner_cursor {
+    int64_t at, column; /* place of the element among the tensor's memory, and in its row */
+} tuner_cursor;
+
+static inline tuner_cursor tuner_cursor_at(const gen_tensor *tensor, int64_t element) {
+    int64_t column = element % tensor->cols;
+    return (tuner_cursor){element / tensor->cols * tensor->pitch + column, column};
+}
+
+static inline void tuner_cursor_next(const gen_tensor *tensor, tuner_cursor *cursor) {
+    cursor->at++;
+    if (++cursor->column < tensor->cols) return;
+    cursor->column = 0;
+    cursor->at += tensor->pitch - tensor->cols;
+}
+
 /* Fills rows x cols elements (row pitch tensor->pitch) of `data` as tensor->init says. Elements
- * between the rows stay as they are. `longest`: offsets take their greatest step each time. */
+ * between the rows stay as they are. `longest`: offsets take their greatest step each time. On up to
+ * `threads` threads; the numbers do not depend on how many. */
 void tuner_fill_tensor(const gen_tensor *tensor, uint64_t seed, uint64_t stream, bool longest,
-                       void *data);
+                       int threads, void *data);
 
 #endif

@@ -2,15 +2,14 @@
 #include "oracle.h"
 
 #include <dlfcn.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "parallel.h"
 #include "process.h"
 
-enum { MAX_THREADS = 64, COMPILE_LIMIT_S = 120 };
+enum { COMPILE_LIMIT_S = 120 };
 
 ts_status tuner_oracle_build(gen *g, const gen_family *family, const char *folder, ts_err *err) {
     const char *name = gen_family_name(family);
@@ -64,25 +63,16 @@ typedef struct lane_work {
     gen_oracle oracle;
     const void *slots;
     const int64_t *lanes;
-    int64_t count;
-    atomic_llong next;
 } lane_work;
 
-static void *run_lanes(void *context) {
-    lane_work *work = context;
-    for (int64_t i; (i = atomic_fetch_add(&work->next, 1)) < work->count;)
+static void run_lanes(void *context, int64_t begin, int64_t end) {
+    const lane_work *work = context;
+    for (int64_t i = begin; i < end; i++)
         work->oracle(work->slots, work->lanes ? work->lanes[i] : i);
-    return NULL;
 }
 
 void tuner_oracle_run(gen_oracle oracle, const void *slots, const int64_t *lanes, int64_t count,
                       int threads) {
-    lane_work work = {oracle, slots, lanes, count, 0};
-    pthread_t helpers[MAX_THREADS];
-    int started = 0;
-    while (started < threads - 1 && started < MAX_THREADS && started < count - 1 &&
-           pthread_create(&helpers[started], NULL, run_lanes, &work) == 0)
-        started++;
-    run_lanes(&work);
-    while (started > 0) pthread_join(helpers[--started], NULL);
+    lane_work work = {oracle, slots, lanes};
+    tuner_parallel(count, 1, threads, run_lanes, &work);
 }

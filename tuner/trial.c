@@ -14,6 +14,7 @@
 
 #include "numeric.h"
 #include "oracle.h"
+#include "parallel.h"
 
 enum { INPUT_POISON = 0x7ffb, OUTPUT_POISON = 0xfff5, ALIGN_BYTES = 256 };
 
@@ -95,8 +96,19 @@ static void lay_out(tuner_trial *trial) {
         if (trial->shared_with[i] >= 0) trial->offset[i] = trial->offset[trial->shared_with[i]];
 }
 
-static void poison(unsigned char *data, size_t bytes, uint16_t pattern) {
-    for (size_t i = 0; i + 1 < bytes; i += 2) memcpy(data + i, &pattern, 2);
+typedef struct poisoning {
+    unsigned char *data;
+    uint16_t pattern;
+} poisoning;
+
+static void poison_piece(void *context, int64_t begin, int64_t end) {
+    const poisoning *p = context;
+    for (int64_t i = begin; i < end; i++) memcpy(p->data + 2 * i, &p->pattern, 2);
+}
+
+static void poison(unsigned char *data, size_t bytes, uint16_t pattern, int threads) {
+    poisoning p = {data, pattern};
+    tuner_parallel((int64_t)(bytes / 2), 16 * TUNER_GRAIN, threads, poison_piece, &p);
 }
 
 static ts_status draw_image(tuner_trial *trial, const tuner_trial_options *options, ts_err *err) {
@@ -104,30 +116,45 @@ static ts_status draw_image(tuner_trial *trial, const tuner_trial_options *optio
     if (!trial->image)
         return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "%zu bytes for the inputs",
                        trial->image_bytes);
-    poison(trial->image, trial->writable_at, INPUT_POISON);
+    poison(trial->image, trial->writable_at, INPUT_POISON, options->threads);
     poison(trial->image + trial->writable_at, trial->image_bytes - trial->writable_at,
-           OUTPUT_POISON);
+           OUTPUT_POISON, options->threads);
     for (size_t i = 0; i < trial->binding.tensor_count; i++) {
         const gen_tensor *t = &trial->binding.tensors[i];
         if (t->direction != GEN_OUT && trial->offset[i] != SIZE_MAX)
-            tuner_fill_tensor(t, options->seed, i, options->longest,
+            tuner_fill_tensor(t, options->seed, i, options->longest, options->threads,
                               trial->image + trial->offset[i]);
     }
     return TS_STATUS_OK;
 }
 
-/* The oracle's dense copy of a tensor; outputs start as "unwritten". */
-static double *dense_copy(const tuner_trial *trial, size_t tensor) {
+/* ---- the oracle's values ---- */
+
+/* A tensor, its bytes in the image, and the oracle's dense copy of it. */
+typedef struct copying {
+    const gen_tensor *tensor;
+    const unsigned char *data;
+    double *dense;
+} copying;
+
+static void copy_piece(void *context, int64_t begin, int64_t end) {
+    const copying *c = context;
+    const gen_tensor *t = c->tensor;
+    tuner_cursor cursor = tuner_cursor_at(t, begin);
+    for (int64_t i = begin; i < end; i++, tuner_cursor_next(t, &cursor))
+        c->dense[i] = t->direction == GEN_OUT
+                          ? tuner_unwritten
+                          : tuner_load_element(t->dtype, c->data, cursor.at);
+}
+
+/* Outputs start as "unwritten". */
+static double *dense_copy(const tuner_trial *trial, size_t tensor, int threads) {
     const gen_tensor *t = &trial->binding.tensors[tensor];
-    const unsigned char *data = trial->image + trial->offset[tensor];
-    double *dense = malloc((size_t)(t->rows * t->cols + 1) * sizeof *dense);
-    for (int64_t row = 0; dense && row < t->rows; row++)
-        for (int64_t col = 0; col < t->cols; col++)
-            dense[row * t->cols + col] = t->direction == GEN_OUT
-                                             ? tuner_unwritten
-                                             : tuner_load_element(t->dtype, data,
-                                                                  row * t->pitch + col);
-    return dense;
+    int64_t count = t->rows * t->cols;
+    copying c = {t, trial->image + trial->offset[tensor],
+                 malloc((size_t)(count + 1) * sizeof *c.dense)};
+    if (c.dense) tuner_parallel(count, TUNER_GRAIN, threads, copy_piece, &c);
+    return c.dense;
 }
 
 /* First, last and evenly spread lanes between them, each moved by a random part of its step. No lane
@@ -144,11 +171,12 @@ static int64_t *sample_lanes(int64_t lanes, int64_t count, uint64_t seed) {
     return list;
 }
 
-static bool was_written(const tuner_trial *trial, size_t tensor, int64_t element, double value) {
-    const gen_tensor *t = &trial->binding.tensors[tensor];
+/* `at`: where the element lies in the image. */
+static bool was_written(const copying *c, int64_t element, int64_t at) {
+    const gen_tensor *t = c->tensor;
+    double value = c->dense[element];
     if (t->direction == GEN_OUT) return !tuner_is_unwritten(value);
-    int64_t at = element / t->cols * t->pitch + element % t->cols;
-    double before = tuner_load_element(t->dtype, trial->image + trial->offset[tensor], at);
+    double before = tuner_load_element(t->dtype, c->data, at);
     return memcmp(&before, &value, sizeof value) != 0;
 }
 
@@ -162,28 +190,67 @@ static void measure_rms(tuner_expect *expect) {
     expect->rms = finite > 0 ? sqrt(sum / finite) : 0;
 }
 
+/* What sampled lanes wrote, packed piece by piece: first how much there is in each, then where it goes. */
+typedef struct packing {
+    copying from;
+    int64_t *place; /* of each piece's first in the packed arrays; while counting, of how many it has */
+    int64_t *index;
+    double *value;
+} packing;
+
+static void count_piece(void *context, int64_t begin, int64_t end) {
+    packing *p = context;
+    int64_t count = 0;
+    tuner_cursor cursor = tuner_cursor_at(p->from.tensor, begin);
+    for (int64_t i = begin; i < end; i++, tuner_cursor_next(p->from.tensor, &cursor))
+        count += was_written(&p->from, i, cursor.at);
+    p->place[begin / TUNER_GRAIN] = count;
+}
+
+static void pack_piece(void *context, int64_t begin, int64_t end) {
+    packing *p = context;
+    int64_t at = p->place[begin / TUNER_GRAIN];
+    tuner_cursor cursor = tuner_cursor_at(p->from.tensor, begin);
+    for (int64_t i = begin; i < end; i++, tuner_cursor_next(p->from.tensor, &cursor)) {
+        if (!was_written(&p->from, i, cursor.at)) continue;
+        p->index[at] = i;
+        p->value[at++] = p->from.dense[i];
+    }
+}
+
+static ts_status pack_written(packing *p, int64_t elements, int threads, tuner_expect *expect) {
+    int64_t pieces = (elements + TUNER_GRAIN - 1) / TUNER_GRAIN, kept = 0;
+    p->place = malloc((size_t)(pieces + 1) * sizeof *p->place);
+    if (!p->place) return TS_STATUS_OUT_OF_MEMORY;
+    tuner_parallel(elements, TUNER_GRAIN, threads, count_piece, p);
+    for (int64_t i = 0; i < pieces; i++) {
+        int64_t count = p->place[i];
+        p->place[i] = kept;
+        kept += count;
+    }
+    expect->count = kept;
+    expect->index = p->index = malloc((size_t)(kept + 1) * sizeof *p->index);
+    expect->value = p->value = malloc((size_t)(kept + 1) * sizeof *p->value);
+    bool enough = p->index && p->value;
+    if (enough) tuner_parallel(elements, TUNER_GRAIN, threads, pack_piece, p);
+    free(p->place);
+    return enough ? TS_STATUS_OK : TS_STATUS_OUT_OF_MEMORY;
+}
+
 /* Takes over `dense`; for sampled lanes keeps only what they wrote. */
 static ts_status keep_expected(tuner_trial *trial, size_t tensor, double *dense, bool sampled,
-                               ts_err *err) {
+                               int threads, ts_err *err) {
     const gen_tensor *t = &trial->binding.tensors[tensor];
     tuner_expect *expect = &trial->expect[tensor];
-    int64_t elements = t->rows * t->cols, kept = 0;
-    expect->value = dense;
-    expect->count = elements;
-    if (sampled) {
-        for (int64_t i = 0; i < elements; i++) kept += was_written(trial, tensor, i, dense[i]);
-        expect->index = malloc((size_t)(kept + 1) * sizeof *expect->index);
-        if (!expect->index)
-            return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "expected values of %s", t->name);
-        kept = 0;
-        for (int64_t i = 0; i < elements; i++) {
-            if (!was_written(trial, tensor, i, dense[i])) continue;
-            expect->index[kept] = i;
-            dense[kept++] = dense[i];
-        }
-        expect->count = kept;
-        double *shrunk = realloc(dense, (size_t)(kept + 1) * sizeof *dense);
-        if (shrunk) expect->value = shrunk;
+    packing p = {.from = {t, trial->image + trial->offset[tensor], dense}};
+    if (!sampled) {
+        expect->value = dense;
+        expect->count = t->rows * t->cols;
+    } else {
+        ts_status status = pack_written(&p, t->rows * t->cols, threads, expect);
+        free(dense);
+        if (status != TS_STATUS_OK)
+            return ts_fail(err, status, "expected values of %s", t->name);
     }
     measure_rms(expect);
     return TS_STATUS_OK;
@@ -207,7 +274,8 @@ static ts_status ask_oracle(tuner_trial *trial, const tuner_trial_options *optio
     if (sampled && !(lanes = sample_lanes(binding->lanes, count, options->seed)))
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of lanes");
     for (size_t i = 0; i < binding->tensor_count && status == TS_STATUS_OK; i++)
-        if (trial->offset[i] != SIZE_MAX && !(data[i] = dense_copy(trial, i)))
+        if (trial->offset[i] != SIZE_MAX &&
+            !(data[i] = dense_copy(trial, i, options->threads)))
             status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "the oracle's copy of %s",
                              binding->tensors[i].name);
     if (status == TS_STATUS_OK) {
@@ -217,7 +285,7 @@ static ts_status ask_oracle(tuner_trial *trial, const tuner_trial_options *optio
     for (size_t i = 0; i < binding->tensor_count; i++) {
         bool output = binding->tensors[i].direction != GEN_IN;
         if (output && data[i] && status == TS_STATUS_OK)
-            status = keep_expected(trial, i, data[i], sampled, err);
+            status = keep_expected(trial, i, data[i], sampled, options->threads, err);
         else
             free(data[i]);
     }

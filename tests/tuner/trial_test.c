@@ -13,6 +13,7 @@
 #include "norm_ref.h"
 #include "templates/norm/args.h"
 #include "tuner/numeric.h"
+#include "tuner/parallel.h"
 #include "tuner/trial.h"
 
 enum { ROWS = 7, COLS = 33, X = 0, OUT_ELEMENT = 40 };
@@ -312,7 +313,7 @@ static void drawn_numbers_have_their_moments(void **state) {
                     .init = GEN_INIT_NORMAL,
                     .init_a = 3,
                     .init_b = 0.5};
-    tuner_fill_tensor(&t, 1, 0, false, data);
+    tuner_fill_tensor(&t, 1, 0, false, 2, data);
     double sum = 0, squares = 0;
     for (int i = 0; i < COUNT; i++) sum += (double)data[i];
     for (int i = 0; i < COUNT; i++) squares += ((double)data[i] - 3) * ((double)data[i] - 3);
@@ -325,7 +326,7 @@ static void drawn_numbers_have_their_moments(void **state) {
                      .pitch = COUNT,
                      .init = GEN_INIT_OFFSETS,
                      .init_a = 4};
-    tuner_fill_tensor(&t, 1, 0, false, offsets);
+    tuner_fill_tensor(&t, 1, 0, false, 2, offsets);
     int empty = 0;
     assert_int_equal(offsets[0], 0);
     for (int i = 1; i < COUNT; i++) {
@@ -333,8 +334,41 @@ static void drawn_numbers_have_their_moments(void **state) {
         empty += offsets[i] == offsets[i - 1];
     }
     assert_true(empty > COUNT / 8);
-    tuner_fill_tensor(&t, 1, 0, true, offsets);
+    tuner_fill_tensor(&t, 1, 0, true, 2, offsets);
     for (int i = 0; i < COUNT; i++) assert_int_equal(offsets[i], 4 * i);
+}
+
+static void count_element(void *context, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) ((unsigned char *)context)[i]++;
+}
+
+static void pieces_cover_all_elements_once(void **state) {
+    (void)state;
+    enum { MOST = 1000 };
+    const struct {
+        int64_t total, grain;
+        int threads;
+    } cases[] = {{0, 1, 4}, {1, 8, 4}, {MOST, 7, 1}, {MOST, 7, 5}, {999, 1000, 3}, {MOST, 1, 9}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned char seen[MOST] = {0};
+        tuner_parallel(cases[i].total, cases[i].grain, cases[i].threads, count_element, seen);
+        for (int64_t at = 0; at < MOST; at++) assert_int_equal(seen[at], at < cases[i].total);
+    }
+}
+
+static void drawn_numbers_do_not_depend_on_threads(void **state) {
+    (void)state;
+    enum { HIGH = 5, WIDE = 50000, PITCH = WIDE + 3 };
+    static float one[HIGH * PITCH], many[HIGH * PITCH];
+    gen_tensor t = {.dtype = GEN_FP32, .rows = HIGH, .cols = WIDE, .pitch = PITCH, .init_b = 1};
+    const gen_init_kind inits[] = {GEN_INIT_NORMAL, GEN_INIT_UNIFORM, GEN_INIT_OFFSETS};
+    for (size_t i = 0; i < sizeof inits / sizeof *inits; i++) {
+        t.init = inits[i];
+        t.init_a = 2;
+        tuner_fill_tensor(&t, 3, 1, false, 1, one);
+        tuner_fill_tensor(&t, 3, 1, false, 7, many);
+        assert_memory_equal(one, many, sizeof one);
+    }
 }
 
 static void distinct_numbers_are_a_permutation(void **state) {
@@ -349,7 +383,7 @@ static void distinct_numbers_are_a_permutation(void **state) {
                         .pitch = count,
                         .init = GEN_INIT_DISTINCT,
                         .init_a = count};
-        tuner_fill_tensor(&t, 1, 0, false, numbers);
+        tuner_fill_tensor(&t, 1, 0, false, 2, numbers);
         for (int i = 0; i < count; i++) {
             assert_in_range(numbers[i], 0, count - 1);
             assert_false(seen[numbers[i]]);
@@ -384,6 +418,8 @@ int main(void) {
         cmocka_unit_test(args_point_into_the_slab),
         cmocka_unit_test(storage_formats_round_to_nearest_even),
         cmocka_unit_test(drawn_numbers_have_their_moments),
+        cmocka_unit_test(pieces_cover_all_elements_once),
+        cmocka_unit_test(drawn_numbers_do_not_depend_on_threads),
         cmocka_unit_test(distinct_numbers_are_a_permutation),
     };
     return cmocka_run_group_tests(tests, open_templates, close_templates);
