@@ -259,9 +259,9 @@ bench: all $(B)/tests/bench/cpu
 	@tests/bench/run
 
 # The peers of the CPU benchmark: plain loops as a user would build them, so with the user's usual flags.
-$(B)/tests/bench/cpu: tests/bench/cpu.c $(B)/libtunesmith.a
+$(B)/tests/bench/cpu: tests/bench/cpu.c tests/bench/plain_loops.c $(B)/libtunesmith.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -Wall -Wextra -O3 -march=native -fopenmp $< $(B)/libtunesmith.a -o $@ $(LIBS_RUNTIME)
+	$(Q)$(CC) -std=gnu17 -Wall -Wextra -Wno-missing-field-initializers -O3 -march=native -fopenmp $^ -o $@ $(LIBS_RUNTIME)
 
 # The programs that `make report` runs beside tune and infer.
 REPORT_PROGRAMS := $(B)/report/classifier $(B)/report/memory

@@ -1,9 +1,8 @@
-/* The CPU families beside a plain C loop and, for the products, OpenBLAS where it is installed.
+/* The CPU families beside plain C loops (plain_loops.c) and, for the products, OpenBLAS where it is installed.
  *
- * The loops are what one would write first: fp32, compiled with -O3 -march=native, parallel over
- * independent rows with OpenMP and as many threads as ours. All sides take turns on the same
- * inputs; the median of the rounds counts. Prints one JSON line a problem, after one line with the
- * machine's own limits. Usage: cpu DATABASE */
+ * Ours and the loops run on all cores and on one; all sides take turns on the same inputs; the median of the
+ * rounds counts. Prints one JSON line a problem, after one line with the machine's own limits.
+ * Usage: cpu DATABASE */
 #include <dlfcn.h>
 #include <math.h>
 #include <omp.h>
@@ -14,10 +13,7 @@
 #include <time.h>
 
 #include "../../runtime/tunesmith_kernels.h"
-#include "../../templates/gemm/args.h"
-#include "../../templates/gemv/args.h"
-#include "../../templates/sdpa/args.h"
-#include "../../templates/selective_scan/args.h"
+#include "plain_loops.h"
 
 enum { ROUNDS = 15 };
 
@@ -36,72 +32,6 @@ static float *random_floats(size_t count, float low, float high) {
         x[i] = low + (high - low) * (float)(state >> 40) / 16777216.0f;
     }
     return x;
-}
-
-/* ---- the plain loops ---- */
-
-static void loop_scan(const struct selective_scan_args *a, int n) {
-    const float *u = a->u, *delta = a->delta, *z = a->z, *B = a->B, *C = a->C;
-    float *out = a->out;
-#pragma omp parallel for
-    for (int c = 0; c < a->d; c++) {
-        float h[64] = {0};
-        for (int t = 0; t < a->l; t++) {
-            float dt = logf(1 + expf(delta[t * a->delta_pitch + c] + a->dt_bias[c]));
-            float x = u[t * a->u_pitch + c], y = 0, g = z[t * a->z_pitch + c];
-            for (int i = 0; i < n; i++) {
-                h[i] = expf(dt * a->A[c * n + i]) * h[i] + dt * x * B[t * a->B_pitch + i];
-                y += h[i] * C[t * a->C_pitch + i];
-            }
-            out[t * a->out_pitch + c] = (y + a->D[c] * x) * g / (1 + expf(-g));
-        }
-    }
-}
-
-static void loop_sdpa(const struct sdpa_args *a, int dim, int causal) {
-    const float *q = a->q, *k = a->k, *v = a->v;
-    float *out = a->out;
-#pragma omp parallel for collapse(2)
-    for (int head = 0; head < a->hq; head++)
-        for (int i = 0; i < a->lq; i++) {
-            float score[8192], sum = 0, most = -INFINITY;
-            int kv = head / (a->hq / a->hkv) * dim, keys = causal ? i + 1 + a->lk - a->lq : a->lk;
-            const float *row = q + i * a->q_pitch + head * dim;
-            float *o = out + i * a->out_pitch + head * dim;
-            for (int j = 0; j < keys; j++) {
-                float s = 0;
-                for (int e = 0; e < dim; e++) s += row[e] * k[j * a->k_pitch + kv + e];
-                score[j] = s * a->scale;
-                most = score[j] > most ? score[j] : most;
-            }
-            for (int j = 0; j < keys; j++) sum += score[j] = expf(score[j] - most);
-            memset(o, 0, sizeof(float) * (size_t)dim);
-            for (int j = 0; j < keys; j++)
-                for (int e = 0; e < dim; e++) o[e] += score[j] / sum * v[j * a->v_pitch + kv + e];
-        }
-}
-
-static void loop_gemm(const struct gemm_args *a) {
-    const float *x = a->x, *w = a->w;
-    float *out = a->out;
-#pragma omp parallel for collapse(2)
-    for (int i = 0; i < a->m; i++)
-        for (int j = 0; j < a->n; j++) {
-            float s = 0;
-            for (int e = 0; e < a->k; e++) s += x[i * a->x_pitch + e] * w[j * a->w_pitch + e];
-            out[i * a->out_pitch + j] = s;
-        }
-}
-
-static void loop_gemv(const struct gemv_args *a) {
-    const float *x = a->x, *w = a->w;
-    float *out = a->out;
-#pragma omp parallel for
-    for (int j = 0; j < a->n; j++) {
-        float s = 0;
-        for (int e = 0; e < a->k; e++) s += x[e] * w[j * a->w_pitch + e];
-        out[j] = s;
-    }
 }
 
 /* ---- OpenBLAS, if it is here ---- */
@@ -125,39 +55,51 @@ static void find_openblas(int threads) {
 /* ---- one problem ---- */
 
 typedef struct problem {
-    const char *family, *text;
+    const char *family;
+    plain_loop *loop;
+    const char *text;
     void *args;
     size_t args_bytes, out_count;
     float **out;
     double flops, bytes;
     int p, q; /* what the loop needs besides */
+    float *state;
+    size_t state_count; /* updated in place, so every side that is compared starts from a copy; 0: none */
 } problem;
 
-enum { OURS, LOOP, BLAS, SIDES };
+enum { OURS, OURS_ONE, LOOP, LOOP_ONE, BLAS, SIDES };
 
-static void run_side(int side, const problem *p, const ts_kernel *kernel) {
+/* The same kernel on all cores and on one. */
+typedef struct kernel_pair {
+    const ts_kernel *all, *one;
+} kernel_pair;
+
+static void run_ours(const ts_kernel *kernel, const problem *p) {
     ts_err err;
-    if (side == OURS) {
-        if (ts_kernel_launch(kernel, NULL, p->args, p->args_bytes, &err)) {
-            fprintf(stderr, "%s\n", err.message);
-            exit(1);
-        }
-    } else if (strcmp(p->family, "selective_scan") == 0)
-        loop_scan(p->args, p->p);
-    else if (strcmp(p->family, "sdpa") == 0)
-        loop_sdpa(p->args, p->p, p->q);
-    else if (strcmp(p->family, "gemm") == 0) {
-        const struct gemm_args *a = p->args;
-        if (side == LOOP)
-            loop_gemm(a);
-        else /* row-major, w transposed */
-            sgemm(101, 111, 112, a->m, a->n, a->k, 1, a->x, a->k, a->w, a->k, 0, a->out, a->n);
+    if (ts_kernel_launch(kernel, NULL, p->args, p->args_bytes, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+}
+
+static void run_blas(const problem *p) {
+    if (strcmp(p->family, "gemm") == 0) {
+        const struct gemm_args *a = p->args; /* row-major, w transposed */
+        sgemm(101, 111, 112, a->m, a->n, a->k, 1, a->x, a->k, a->w, a->k, 0, a->out, a->n);
     } else {
         const struct gemv_args *a = p->args;
-        if (side == LOOP)
-            loop_gemv(a);
-        else
-            sgemv(101, 111, a->n, a->k, 1, a->w, a->k, a->x, 1, 0, a->out, 1);
+        sgemv(101, 111, a->n, a->k, 1, a->w, a->k, a->x, 1, 0, a->out, 1);
+    }
+}
+
+static void run_side(int side, const problem *p, kernel_pair kernels) {
+    int threads = omp_get_max_threads();
+    switch (side) {
+    case OURS: run_ours(kernels.all, p); break;
+    case OURS_ONE: run_ours(kernels.one, p); break;
+    case BLAS: run_blas(p); break;
+    case LOOP_ONE: omp_set_num_threads(1); /* fall through */
+    default: p->loop(p->args, p->p, p->q); omp_set_num_threads(threads);
     }
 }
 
@@ -180,20 +122,24 @@ static double difference(const float *a, const float *b, size_t count) {
     return sqrt(error / norm);
 }
 
-static int bench(ts_kernels *kernels, problem *p) {
+static int bench(ts_kernels *const opened[2], problem *p) {
     static double us[SIDES][ROUNDS];
-    const ts_kernel *kernel;
+    kernel_pair kernel;
     ts_err err;
-    if (ts_kernel_find(kernels, p->text, &kernel, &err))
+    if (ts_kernel_find(opened[0], p->text, &kernel.all, &err) ||
+        ts_kernel_find(opened[1], p->text, &kernel.one, &err))
         return fprintf(stderr, "%s\n", err.message), 1;
-    size_t workspace = ts_kernel_workspace_bytes(kernel, p->args);
+    size_t workspace = ts_kernel_workspace_bytes(kernel.all, p->args);
     void *memory = workspace ? aligned_alloc(64, (workspace + 63) / 64 * 64) : NULL;
     memcpy(p->args, &memory, sizeof memory); /* the first member */
     size_t bytes = p->out_count * sizeof(float);
-    float *ours = malloc(bytes);
+    float *ours = malloc(bytes), *state = malloc((p->state_count + 1) * sizeof(float));
+    if (p->state_count) memcpy(state, p->state, p->state_count * sizeof(float));
     run_side(OURS, p, kernel);
     memcpy(ours, *p->out, bytes);
+    if (p->state_count) memcpy(p->state, state, p->state_count * sizeof(float));
     run_side(LOOP, p, kernel);
+    free(state);
     double error = difference(ours, *p->out, p->out_count);
     if (has_side(BLAS, p)) { /* compares itself with the same result: a wrong layout is no peer */
         run_side(BLAS, p, kernel);
@@ -212,9 +158,10 @@ static int bench(ts_kernels *kernels, problem *p) {
     for (int side = 0; side < SIDES; side++) qsort(us[side], ROUNDS, sizeof us[side][0], compare);
     printf(
         "{\"family\":\"%s\",\"problem\":\"%s\",\"variant\":\"%s\",\"error\":%.2g,\"flops\":%.0f,\"bytes\":%.0f,\"us\":%.1f,"
-        "\"loop_us\":%.1f",
-        p->family, p->text, ts_kernel_variant(kernel), error, p->flops, p->bytes,
-        us[OURS][ROUNDS / 2], us[LOOP][ROUNDS / 2]);
+        "\"one_core_us\":%.1f,\"loop_us\":%.1f,\"loop_one_core_us\":%.1f",
+        p->family, p->text, ts_kernel_variant(kernel.all), error, p->flops, p->bytes,
+        us[OURS][ROUNDS / 2], us[OURS_ONE][ROUNDS / 2], us[LOOP][ROUNDS / 2],
+        us[LOOP_ONE][ROUNDS / 2]);
     if (has_side(BLAS, p)) printf(",\"openblas_us\":%.1f", us[BLAS][ROUNDS / 2]);
     puts("}");
     fflush(stdout);
@@ -269,18 +216,19 @@ static double copy_gbytes(void) {
 }
 
 int main(int argc, char **argv) {
-    ts_device *device = NULL;
-    ts_kernels *kernels = NULL;
+    ts_device *devices[2] = {NULL};
+    ts_kernels *kernels[2] = {NULL};
     ts_err err;
     int threads = omp_get_max_threads(), failed = 0;
     if (argc != 2) return fprintf(stderr, "usage: cpu DATABASE\n"), 2;
-    if (ts_device_open("cpu", threads, &device, &err) ||
-        ts_kernels_open(device, argv[1], &kernels, &err))
-        return fprintf(stderr, "%s\n", err.message), 1;
+    for (int one = 0; one < 2; one++)
+        if (ts_device_open("cpu", one ? 1 : threads, &devices[one], &err) ||
+            ts_kernels_open(devices[one], argv[1], &kernels[one], &err))
+            return fprintf(stderr, "%s\n", err.message), 1;
     find_openblas(threads);
     printf(
         "{\"device\":\"%s\",\"target\":\"%s\",\"threads\":%d,\"copy_gb_per_s\":%.1f,\"fma_gflop_per_s\":%.1f}\n",
-        ts_device_name(device), ts_device_target(device), threads, copy_gbytes(),
+        ts_device_name(devices[0]), ts_device_target(devices[0]), threads, copy_gbytes(),
         fma_gflops(threads));
 
     enum { L = 512, D = 1536, N = 16 };
@@ -303,7 +251,36 @@ int main(int argc, char **argv) {
                                        .b = 1,
                                        .l = L,
                                        .d = D};
-    enum { S = 512, HEADS = 12, GROUPS = 2, DIM = 128, VISION_HEADS = 16, VISION_DIM = 80 };
+    enum { STEPPED = 64 };
+    struct selective_scan_step_args step = {.u = scan.u,
+                                            .delta = scan.delta,
+                                            .z = scan.z,
+                                            .B = scan.B,
+                                            .C = scan.C,
+                                            .A = scan.A,
+                                            .D = scan.D,
+                                            .dt_bias = scan.dt_bias,
+                                            .h = random_floats(STEPPED * D * N, -1, 1),
+                                            .out = out,
+                                            .u_pitch = D,
+                                            .delta_pitch = D,
+                                            .z_pitch = D,
+                                            .B_pitch = N,
+                                            .C_pitch = N,
+                                            .out_pitch = D,
+                                            .b = STEPPED,
+                                            .d = D};
+    enum { CONV_L = 2048, TAPS = 4 };
+    struct causal_conv1d_args conv = {.x = random_floats(CONV_L * D, -1, 1),
+                                      .weight = random_floats(D * TAPS, -1, 1),
+                                      .bias = random_floats(D, -1, 1),
+                                      .out = out,
+                                      .x_pitch = D,
+                                      .out_pitch = D,
+                                      .b = 1,
+                                      .l = CONV_L,
+                                      .d = D};
+    enum { S = 1024, HEADS = 12, GROUPS = 2, DIM = 128, VISION_HEADS = 16, VISION_DIM = 80 };
     float *q = random_floats(S * 2048, -1, 1), *k = random_floats(S * 2048, -1, 1),
           *v = random_floats(S * 2048, -1, 1);
     struct sdpa_args text = {.q = q,
@@ -348,22 +325,34 @@ int main(int argc, char **argv) {
                              .k = K};
     struct gemv_args gemv = {.x = x, .w = w, .out = out, .w_pitch = K, .n = VOCAB, .k = K};
     problem problems[] = {
-        {"selective_scan", "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1",
-         &scan, sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
-        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=12 hkv=2 head_dim=128 dtype=fp32 causal=1 varlen=0",
-         &text, sizeof text, (size_t)S * HEADS * DIM, &out, 2.0 * HEADS * DIM * S * (S + 1),
+        {"selective_scan", loop_scan,
+         "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &scan,
+         sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
+        {"selective_scan_step", loop_scan_step,
+         "selective_scan_step b=64 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &step,
+         sizeof step, (size_t)STEPPED * D, &out, (double)STEPPED * D * (7 * N + 10),
+         (double)STEPPED * D * (8.0 * N + 16), N, 0, step.h, (size_t)STEPPED * D * N},
+        {"causal_conv1d", loop_conv, "causal_conv1d b=1 l=2048 d=1536 width=4 dtype=fp32 act=silu",
+         &conv, sizeof conv, (size_t)CONV_L * D, &out, (double)CONV_L * D * (2 * TAPS + 4),
+         8.0 * CONV_L * D, TAPS, 0},
+        {"sdpa", loop_sdpa,
+         "sdpa b=1 lq=1024 lk=1024 hq=12 hkv=2 head_dim=128 dtype=fp32 causal=1 varlen=0", &text,
+         sizeof text, (size_t)S * HEADS * DIM, &out, 2.0 * HEADS * DIM * S * (S + 1),
          8.0 * S * DIM * (HEADS + GROUPS), DIM, 1},
-        {"sdpa", "sdpa b=1 lq=512 lk=512 hq=16 hkv=16 head_dim=80 dtype=fp32 causal=0 varlen=0",
-         &vision, sizeof vision, (size_t)S * VW, &out, 4.0 * VW * S * S, 16.0 * S * VW, VISION_DIM,
-         0},
-        {"gemm", "gemm m=512 n=3072 k=768 dtype=fp32 out=fp32 act=none", &gemm, sizeof gemm,
-         (size_t)M * COLS, &out, 2.0 * M * COLS * K, 4.0 * (M * K + COLS * K + M * COLS), 0, 0},
-        {"gemv", "gemv n=50280 k=768 dtype=fp32 out=fp32 act=none", &gemv, sizeof gemv, VOCAB, &out,
-         2.0 * VOCAB * K, 4.0 * VOCAB * K, 0, 0},
+        {"sdpa", loop_sdpa,
+         "sdpa b=1 lq=1024 lk=1024 hq=16 hkv=16 head_dim=80 dtype=fp32 causal=0 varlen=0", &vision,
+         sizeof vision, (size_t)S * VW, &out, 4.0 * VW * S * S, 16.0 * S * VW, VISION_DIM, 0},
+        {"gemm", loop_gemm, "gemm m=512 n=3072 k=768 dtype=fp32 out=fp32 act=none", &gemm,
+         sizeof gemm, (size_t)M * COLS, &out, 2.0 * M * COLS * K,
+         4.0 * (M * K + COLS * K + M * COLS), 0, 0},
+        {"gemv", loop_gemv, "gemv n=50280 k=768 dtype=fp32 out=fp32 act=none", &gemv, sizeof gemv,
+         VOCAB, &out, 2.0 * VOCAB * K, 4.0 * VOCAB * K, 0, 0},
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++)
         failed += bench(kernels, &problems[i]);
-    ts_kernels_close(kernels);
-    ts_device_close(device);
+    for (int one = 0; one < 2; one++) {
+        ts_kernels_close(kernels[one]);
+        ts_device_close(devices[one]);
+    }
     return failed > 0;
 }

@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "build/tests/bench/cpu"
-PROBLEMS = re.findall(r'"((?:selective_scan|sdpa|gemm|gemv) [^"]*=[^"]*)"', (ROOT / "tests/bench/cpu.c").read_text())
+PROBLEMS = re.findall(r'"(\w+ \w+=[^"]*)"', (ROOT / "tests/bench/cpu.c").read_text())
 
 
 def lines(*words):
@@ -45,7 +45,8 @@ def main():
         row["share_of_limit"] = round(row["limit_us"] / row["us"], 3)
         row["speedup_over_default"] = round(stored[row["problem"]]["speedup"], 2)
         print(f"{row['problem']:84} {row['us']:9.1f} us  {row['speedup_over_default']:.2f}x default  "
-              f"{row['share_of_limit']:4.0%} of the limit ({row['limit']})  loop {row['loop_us'] / row['us']:.2f}x" +
+              f"{row['share_of_limit']:4.0%} of the limit ({row['limit']})  loop {row['loop_us'] / row['us']:.2f}x, "
+              f"on one core {row['loop_one_core_us'] / row['one_core_us']:.2f}x  cores {row['one_core_us'] / row['us']:.2f}x" +
               (f"  OpenBLAS {row['openblas_us'] / row['us']:.2f}x" if "openblas_us" in row else ""))
     result = {**machine, "date": datetime.date.today().isoformat(), "rows": rows}
     name = re.sub(r"[^a-z0-9]+", "-", machine["device"].lower()).strip("-")

@@ -27,14 +27,18 @@ def peer_cells(row):
 
 def kernels(r):
     """A run of peers.py (GPU) or of tests/bench/cpu: one row a problem."""
-    rows = [(f"`{row['problem']}`", f"{row['us']:g}", f"{row['speedup_over_default']:.2f}x" if row["speedup_over_default"] else "-",
-             f"{100 * row['share_of_limit']:.0f} %", peer_cells(row)) for row in r["rows"]]
+    rows = [[f"`{row['problem']}`", f"{row['us']:g}", f"{row['speedup_over_default']:.2f}x" if row["speedup_over_default"] else "-",
+             f"{100 * row['share_of_limit']:.0f} %", peer_cells(row)] for row in r["rows"]]
     what = ", ".join(f"{name} {r[key]}{unit}" for key, name, unit in (
         ("driver", "driver", ""), ("torch", "PyTorch", ""), ("cudnn", "cuDNN", ""), ("threads", "threads:", ""),
         ("copy_tb_per_s", "copy", " TB/s"), ("copy_gb_per_s", "copy", " GB/s"), ("matmul_tflop_per_s", "large bf16 product", " TFLOP/s"),
         ("fma_gflop_per_s", "fp32 multiply-adds", " GFLOP/s")) if r.get(key))
-    return f"{r['device']}, {r['date']}, {what}:\n\n" + table(
-        ["problem", "us", "over default", "of limit", "peers (times the peer needs)"], rows)
+    heads = ["problem", "us", "over default", "of limit", "peers (times the peer needs)"]
+    if "one_core_us" in r["rows"][0]:
+        heads[4:4] = ["loop on one core", "cores"]
+        for cells, row in zip(rows, r["rows"]):
+            cells[4:4] = [f"{row['loop_one_core_us'] / row['one_core_us']:.1f}x", f"{row['one_core_us'] / row['us']:.2f}x"]
+    return f"{r['device']}, {r['date']}, {what}:\n\n" + table(heads, rows)
 
 
 def models(r):
