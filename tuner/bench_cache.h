@@ -16,14 +16,15 @@ typedef struct tuner_bench {
     uint64_t last_use;
 } tuner_bench;
 
-enum { TUNER_BENCHES = 24 };
+/* More than the problems of two models and their specializations: a search comes back to each of them many times. */
+enum { TUNER_BENCHES = 512 };
 
 typedef struct tuner_bench_cache {
     const tuner_device_context *context;
     ts_device *device;
     const tuner_nvml *nvml; /* for the clocks */
     void *stream;
-    int64_t max_bytes; /* device memory that all benches together may hold */
+    int64_t max_bytes; /* of inputs and outputs on the device that all benches together may hold */
     uint64_t clock;
     tuner_bench benches[TUNER_BENCHES];
 } tuner_bench_cache;

@@ -190,12 +190,19 @@ static void answer_job(const tuner_compile_cache *cache, tuner_reader *request, 
         tuner_compile_cache_put(cache, key, answer->data, answer->bytes);
 }
 
+/* A compiler gone wild must not take the machine's memory with it. AddressSanitizer reserves terabytes of addresses and could
+ * get no more of them. */
+static void limit_memory(void) {
+#ifndef __SANITIZE_ADDRESS__
+    struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
+    setrlimit(RLIMIT_AS, &memory);
+#endif
+}
+
 void tuner_compile_serve(int fd, void *context) {
     /* Compilers leave their temporary files there; the tuner removes the folder. */
     setenv("TMPDIR", context, 1);
-    /* A compiler gone wild must not take the machine's memory with it. */
-    struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};
-    setrlimit(RLIMIT_AS, &memory);
+    limit_memory();
     ts_buf request = {0}, answer = {0};
     tuner_compile_cache cache;
     tuner_compile_cache_open(&cache);

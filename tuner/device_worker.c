@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../runtime/copy_speed.h"
 #include "../runtime/tunesmith_kernels.h"
@@ -25,6 +26,13 @@ typedef struct server {
     bool leaving;
 } server;
 
+/* What may be kept prepared: a third of the device's free memory, and an eighth of the host's, since a bench has its inputs
+ * and the expected values there, as doubles. */
+static int64_t bench_bytes(int64_t free_bytes) {
+    int64_t host = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 8;
+    return free_bytes / 3 < host ? free_bytes / 3 : host;
+}
+
 static ts_status open_device(server *s, ts_err *err) {
     if (s->device) return TS_STATUS_OK;
     int64_t free_bytes = 0, total_bytes = 0;
@@ -36,7 +44,7 @@ static ts_status open_device(server *s, ts_err *err) {
                                    .device = s->device,
                                    .nvml = &s->nvml,
                                    .stream = s->stream,
-                                   .max_bytes = free_bytes / 3};
+                                   .max_bytes = bench_bytes(free_bytes)};
     return TS_STATUS_OK;
 }
 
