@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Families on this machine's CPU: tunes the problems of tests/bench/cpu.c, runs it, joins tuned against default, writes
-tests/bench/results/<cpu>.json and prints a table. A peer that is not installed is left out with a line.
+tests/bench/results/<cpu>-<target>.json and prints a table. A peer that is not installed is left out with a line.
 
     tests/bench/cpu.py [--db FILE] [--budget TIME] [--out DIR]
 """
@@ -49,7 +49,7 @@ def main():
               f"on one core {row['loop_one_core_us'] / row['one_core_us']:.2f}x  cores {row['one_core_us'] / row['us']:.2f}x" +
               (f"  OpenBLAS {row['openblas_us'] / row['us']:.2f}x" if "openblas_us" in row else ""))
     result = {**machine, "date": datetime.date.today().isoformat(), "rows": rows}
-    name = re.sub(r"[^a-z0-9]+", "-", machine["device"].lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", f"{machine['device']} {machine['target'].removeprefix('cpu-')}".lower()).strip("-")
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(f"written: {name}.json")
