@@ -1,5 +1,5 @@
-/* `tune check`: variants compiled and verified, nothing timed, nothing stored. The test suites'
- * door.
+/* `tune check`: variants compiled and verified, and with --time measured; nothing stored. The test suites'
+ * door, and a kernel author's.
  *
  * For each selected problem (the smoke cases, unless some are picked): every version's first
  * variant, which is its default if it has one, and a seeded sample of the others, or all of them.
@@ -34,11 +34,20 @@ static void print_failure(tally *t, const char *problem, const char *variant, co
     fflush(stdout);
 }
 
+static void print_time(tally *t, const tuner_candidate *candidate) {
+    const tuner_run_result *result = &candidate->result;
+    tuner_progress_end(&t->progress);
+    printf("%12.2f us +- %4.1f %%  %s | %s\n", result->time_us,
+           100 * result->spread_us / result->time_us, candidate->problem->text, candidate->name);
+    fflush(stdout);
+}
+
 static void count_result(tally *t, const tuner_candidate *candidate) {
     const tuner_run_result *result = &candidate->result;
-    if (strcmp(result->status, "ok") == 0)
+    if (strcmp(result->status, "ok") == 0) {
         t->passed++;
-    else if (strcmp(result->status, "constraint") == 0 && !candidate->built)
+        if (t->session->options->time) print_time(t, candidate);
+    } else if (strcmp(result->status, "constraint") == 0 && !candidate->built)
         t->skipped++;
     else
         print_failure(t, candidate->problem->text, candidate->name, result->status, result->reason);
@@ -67,7 +76,9 @@ static ts_status submit(tally *t, tuner_problem *problem, const gen_variant *var
     candidate->problem = problem;
     candidate->target = s->target;
     candidate->variant = *variant;
-    candidate->want = t->compile_only ? TUNER_WANT_COMPILED : TUNER_WANT_VERIFIED;
+    candidate->want = t->compile_only     ? TUNER_WANT_COMPILED
+                      : s->options->time ? TUNER_WANT_TIMED
+                                         : TUNER_WANT_VERIFIED;
     status = tuner_lab_prepare(&s->lab, candidate, err);
     if (status == TS_STATUS_OK)
         tuner_lab_submit(&s->lab, candidate);
@@ -103,16 +114,26 @@ static void choose_all(bool *chosen, const gen_variant *variants, size_t count,
     }
 }
 
-/* Leaves only what --variant names: a version's chosen variants, or one variant, chosen or not. */
+/* Is it what one --variant names in full; or does one name its version? */
+static bool is_named(const char *name, const char *const *wanted, bool *in_full) {
+    bool version = false;
+    for (*in_full = false; *wanted && !*in_full; wanted++) {
+        size_t length = strlen(*wanted);
+        *in_full = strcmp(name, *wanted) == 0;
+        version = version || (strncmp(name, *wanted, length) == 0 && name[length] == ' ');
+    }
+    return *in_full || version;
+}
+
+/* Leaves only what --variant names: versions' chosen variants, and single ones, chosen or not. */
 static void keep_named(bool *chosen, const gen_variant *variants, size_t count,
-                       const char *wanted) {
+                       const char *const *wanted) {
     for (size_t i = 0; i < count; i++) {
         ts_buf name = {0};
+        bool in_full = false;
         gen_variant_name(&variants[i], &name);
-        bool whole = name.data && strcmp(name.data, wanted) == 0;
-        bool version = name.data && strncmp(name.data, wanted, strlen(wanted)) == 0 &&
-                       strchr(" ", name.data[strlen(wanted)]);
-        chosen[i] = whole || (version && chosen[i]);
+        bool named = name.data && is_named(name.data, wanted, &in_full);
+        chosen[i] = in_full || (named && chosen[i]);
         ts_buf_free(&name);
     }
 }
@@ -139,7 +160,8 @@ static ts_status check_problem(tally *t, size_t index, ts_err *err) {
         status = ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "list of variants");
     else
         choose_all(chosen, variants, count, s->options, index);
-    if (chosen && s->options->variant) keep_named(chosen, variants, count, s->options->variant);
+    if (chosen && s->options->variants[0])
+        keep_named(chosen, variants, count, s->options->variants);
     for (size_t i = 0; i < count && status == TS_STATUS_OK && !tuner_interrupted; i++)
         if (chosen[i]) status = submit(t, problem, &variants[i], err);
     free(chosen);
@@ -151,6 +173,11 @@ static ts_status run_check(tally *t, ts_err *err) {
     tuner_session *s = t->session;
     bool idle = false;
     t->compile_only = s->options->compile_only || !s->have_device;
+    if (s->options->time && t->compile_only)
+        return ts_fail(err, TS_STATUS_NO_DEVICE, "--time needs a %s device to measure on",
+                       gen_target_name(s->target));
+    /* Compilers would take a CPU's cores from what is measured. */
+    s->lab.exclusive = s->options->time && gen_target_kind(s->target) == GEN_CPU;
     if (!s->options->compile_only && !s->have_device)
         tuner_progress_line(&t->progress, "no %s device here: variants are compiled, not run",
                             gen_target_name(s->target));

@@ -190,8 +190,8 @@ static void answer_job(const tuner_compile_cache *cache, tuner_reader *request, 
         tuner_compile_cache_put(cache, key, answer->data, answer->bytes);
 }
 
-/* A compiler gone wild must not take the machine's memory with it. AddressSanitizer reserves terabytes of addresses and could
- * get no more of them. */
+/* A compiler gone wild must not take the machine's memory with it. AddressSanitizer reserves terabytes of
+ * addresses and could get no more of them. */
 static void limit_memory(void) {
 #ifndef __SANITIZE_ADDRESS__
     struct rlimit memory = {(rlim_t)8 << 30, (rlim_t)8 << 30};

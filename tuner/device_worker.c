@@ -26,8 +26,8 @@ typedef struct server {
     bool leaving;
 } server;
 
-/* What may be kept prepared: a third of the device's free memory, and an eighth of the host's, since a bench has its inputs
- * and the expected values there, as doubles. */
+/* What may be kept prepared: a third of the device's free memory, and an eighth of the host's, since a
+ * bench has its inputs and the expected values there, as doubles. */
 static int64_t bench_bytes(int64_t free_bytes) {
     int64_t host = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 8;
     return free_bytes / 3 < host ? free_bytes / 3 : host;

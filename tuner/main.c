@@ -46,7 +46,7 @@ static const char tune_help[] =
     "Exit codes: 0 ok, 1 something failed, 2 usage, 3 no such device\n";
 
 static const char check_help[] =
-    "tune check [options]    checks variants against the fp64 oracle; stores nothing\n"
+    "tune check [options]    checks variants against the fp64 oracle, and times them; stores nothing\n"
     "\n"
     "  --gpu, --device, --problem, --family, --model, --dtype, --templates, --templates-root,\n"
     "  --jobs, --seed, --timeout, --require-device, --nvrtc, --quiet\n"
@@ -55,7 +55,9 @@ static const char check_help[] =
     "  --compile-only        do not run them\n"
     "  --ptx ARCH            build PTX for a virtual architecture (compute_86), which the driver\n"
     "                        compiles for the newer GPU that is here\n"
-    "  --variant NAME        only this version (gemm/mma), or one variant given in full\n"
+    "  --variant NAME        only this version (gemm/mma), or one variant given in full; may be\n"
+    "                        repeated\n"
+    "  --time                measure what is right, as a tune's search does, and print it\n"
     "\n"
     "Prints a line for each failure, then \"N passed, N failed, N skipped\"; exit 1 if any\n";
 

@@ -122,6 +122,7 @@ enum option_id {
     OPT_AGAINST,
     OPT_HELD_OUT,
     OPT_VARIANT,
+    OPT_TIME,
     OPT_PTX,
     OPT_NVRTC,
     OPT_COUNT
@@ -158,9 +159,20 @@ static const struct option_row {
     [OPT_HELD_OUT] = {"held-out", false, VERIFY},
     [OPT_COMPILE_ONLY] = {"compile-only", false, CHECK},
     [OPT_VARIANT] = {"variant", true, CHECK},
+    [OPT_TIME] = {"time", false, CHECK},
     [OPT_PTX] = {"ptx", true, CHECK},
     [OPT_NVRTC] = {"nvrtc", true, TUNE | CHECK | BUILD},
 };
+
+static ts_status add_variant(tuner_options *o, const char *value, ts_err *err) {
+    size_t count = 0;
+    while (o->variants[count]) count++;
+    if (count == TUNER_MAX_VARIANTS)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT, "more than %d --variant",
+                       TUNER_MAX_VARIANTS);
+    o->variants[count] = value;
+    return TS_STATUS_OK;
+}
 
 static ts_status set_number(tuner_options *o, enum option_id id, const char *value, ts_err *err) {
     const char *name = rows[id].name;
@@ -205,7 +217,8 @@ static ts_status set_option(tuner_options *o, enum option_id id, const char *val
     case OPT_AGAINST: o->against = value; return TS_STATUS_OK;
     case OPT_HELD_OUT: o->held_out = true; return TS_STATUS_OK;
     case OPT_COMPILE_ONLY: o->compile_only = true; return TS_STATUS_OK;
-    case OPT_VARIANT: o->variant = value; return TS_STATUS_OK;
+    case OPT_VARIANT: return add_variant(o, value, err);
+    case OPT_TIME: o->time = true; return TS_STATUS_OK;
     case OPT_PTX: o->ptx = value; return TS_STATUS_OK;
     case OPT_NVRTC: o->nvrtc = value; return TS_STATUS_OK;
     default: return set_number(o, id, value, err);

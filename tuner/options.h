@@ -5,7 +5,12 @@
 #include "../db/base.h"
 #include "budget.h"
 
-enum { TUNER_MAX_PICKS = 256, TUNER_MAX_TEMPLATE_DIRS = 16, TUNER_MAX_GPUS = 16 };
+enum {
+    TUNER_MAX_PICKS = 256,
+    TUNER_MAX_TEMPLATE_DIRS = 16,
+    TUNER_MAX_GPUS = 16,
+    TUNER_MAX_VARIANTS = 64,
+};
 
 typedef enum tuner_pick_kind {
     TUNER_PICK_PROBLEM,
@@ -41,7 +46,9 @@ typedef struct tuner_options {
     bool fresh, dry_run, require_device, json, quiet;
     int sample;        /* check: variants a version besides its first; verify: problems; -1: all */
     bool compile_only; /* check */
-    const char *variant; /* check: a version ("norm/rows") or one variant in full; NULL: all */
+    bool time;         /* check: measure too */
+    const char *variants[TUNER_MAX_VARIANTS + 1]; /* check: versions ("norm/rows") and variants in
+                                                     full; NULL-terminated, empty: all */
     const char *ptx; /* check: "compute_86": PTX, which the driver compiles; NULL: machine code */
     const char *against; /* verify: a second database; NULL: none */
     bool held_out;       /* verify: shapes that were not tuned */

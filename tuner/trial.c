@@ -190,10 +190,11 @@ static void measure_rms(tuner_expect *expect) {
     expect->rms = finite > 0 ? sqrt(sum / finite) : 0;
 }
 
-/* What sampled lanes wrote, packed piece by piece: first how much there is in each, then where it goes. */
+/* What sampled lanes wrote, packed piece by piece: first how much there is in each, then where it goes.
+ */
 typedef struct packing {
     copying from;
-    int64_t *place; /* of each piece's first in the packed arrays; while counting, of how many it has */
+    int64_t *place; /* each piece's first in the packed arrays; while counting, how many it has */
     int64_t *index;
     double *value;
 } packing;

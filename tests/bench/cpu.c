@@ -1,7 +1,8 @@
-/* The CPU families beside plain C loops (plain_loops.c) and, for the products, OpenBLAS where it is installed.
+/* The CPU families beside plain C loops (plain_loops.c) and, for the products, OpenBLAS where it is
+ * installed.
  *
- * Ours and the loops run on all cores and on one; all sides take turns on the same inputs; the median of the
- * rounds counts. Prints one JSON line a problem, after one line with the machine's own limits.
+ * Ours and the loops run on all cores and on one; all sides take turns on the same inputs; the median
+ * of the rounds counts. Prints one JSON line a problem, after one line with the machine's own limits.
  * Usage: cpu DATABASE */
 #include <dlfcn.h>
 #include <math.h>
