@@ -1,7 +1,8 @@
 /* Loads everything a runtime needs from a database file into one arena, then closes the file.
  *
  * The file is hostile until proven otherwise: file.c decides whether it is ours, row.c checks every
- * row against its hash, and only then is the row kept. Winners are read first; they and the default
+ * row against its hash (a signed file's signature stands for all of them), and only then is the row
+ * kept. Winners are read first; they and the default
  * flag say whose code is read, so that the many kernels that lost cost their row but not their
  * blob.
  *

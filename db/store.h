@@ -103,11 +103,11 @@ typedef struct db_image {
 } db_image;
 
 /* Opens `path` read-only and untrusted (immutable when possible, defensive, trusted_schema off, no views
- * or triggers), checks application id, version and every row's hash, loads winners and default kernels whose
- * target is in the NULL-terminated list `targets` (NULL: all), and the winners' kernels; other kernels only
- * lost and stay in the file. Rows with a wrong hash are left out with a warning. NOT_FOUND: no file.
- * CORRUPT: not a database, not ours, or signed and changed since. UNSUPPORTED: newer schema version. Free
- * with db_image_free. */
+ * or triggers), checks application id, version and every row's hash (of a signed file the signature
+ * instead), loads winners and default kernels whose target is in the NULL-terminated list `targets` (NULL:
+ * all), and the winners' kernels; other kernels only lost and stay in the file. Rows with a wrong hash are
+ * left out with a warning. NOT_FOUND: no file. CORRUPT: not a database, not ours, or signed and changed
+ * since. UNSUPPORTED: newer schema version. Free with db_image_free. */
 ts_status db_image_load(const char *path, const char *const *targets, db_image *out, ts_err *err);
 /* The same, but code is neither unpacked nor checked: `blob` is NULL until db_kernel_unpack. */
 ts_status db_image_open(const char *path, const char *const *targets, db_image *out, ts_err *err);
