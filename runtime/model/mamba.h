@@ -16,6 +16,7 @@ typedef enum mamba_op {
     MAMBA_CONV,
     MAMBA_X_PROJ,
     MAMBA_DT_PROJ,
+    MAMBA_SCAN_STEP,
     MAMBA_SCAN,
     MAMBA_OUT_PROJ,
     MAMBA_HEAD_NORM,

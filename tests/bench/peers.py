@@ -167,7 +167,7 @@ def scan(b, d, l, n=16):
         A, D, bias = -torch.rand(d, n, device="cuda") * 15 - 0.5, rand(d, dtype=torch.float32), rand(d, dtype=torch.float32, scale=0.1)
         B, C, out = rand(b, l, n), rand(b, l, n), torch.empty(b, l, d, device="cuda", dtype=BF16)
         rows = lambda t: t.view(b * l, -1)
-        args = dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, h_last=None,
+        args = dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, cu_l=None, h_last=None,
                     out=rows(out), b=b, l=l, d=d)
         sets.append((args, (u, delta, A, B, C, D, z, bias), "out"))
     peers = {}
@@ -175,8 +175,8 @@ def scan(b, d, l, n=16):
         peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias: selective_scan_fn(
             *(t.transpose(1, 2) for t in (u, delta)), A, *(t.transpose(1, 2)[:, None].contiguous() for t in (B, C)), D,
             z.transpose(1, 2), bias, True).transpose(1, 2)
-    row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1", sets, peers,
-              b * d * l * (7 * n + 30), nbytes, 2e-2)
+    row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 varlen=0 layout=channel_last",
+              sets, peers, b * d * l * (7 * n + 30), nbytes, 2e-2)
     row.reference = scan_reference if l <= 2048 else None
     return row
 
