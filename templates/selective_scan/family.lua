@@ -27,6 +27,7 @@ local constraints = {
   "2 * n * steps <= 16 * threads",                       -- B and C in flight: at most 16 registers
   '16 * steps * (n + 3 * lanes + (layout == "channel_first" and 4 or 0)) <= 49152', -- two buffers of B and C in static shared memory
   'layout == "channel_last" or steps * bytes(dtype) >= 16', -- less of a row at a time: half of what memory delivers is left
+  'layout == "channel_last" or channels * (steps // lanes) <= (warps == 8 and 8 or 4)', -- addresses and sums of many own steps spill
   "warps ~= 12 or channels == 2 or lanes == 2",
   "channels == 1 or lanes > 1 or steps == 4",
   "channels == 1 or lanes ~= 4 or steps < 16 or warps < 16",
@@ -167,7 +168,9 @@ return {
         "2 * split * columns > warps and split * columns <= warps", -- one block an SM, or two
         "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8 and split > 1",
         'layout == "channel_last" or flight == 1 or steps == 8 or split == 4', "steps == 8 or split == 4 and lanes < 16 or warps == 8",
-        "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)", -- B and C in flight: 16 registers
+        -- B and C in flight: 16 registers; with fp32 32, which 12 warps have no room for
+        "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)",
+        "warps == 8 or n * lanes * steps * bytes(dtype) <= 16 * 32 * split * columns * 2",
         segments_bytes .. " <= shared_block_bytes",
         "warps // (split * columns) * (" .. segments_bytes .. " + 1024) <= shared_sm_bytes",
       },

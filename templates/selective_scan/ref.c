@@ -1,4 +1,5 @@
-/* selective_scan oracle: the recurrence as README.md states it, in float64. One lane is one channel of one sequence. */
+/* selective_scan oracle: the recurrence as README.md states it, in float64. One lane is one channel
+ * of one sequence. */
 #include <math.h>
 
 #include "selective_scan_ref.h"
@@ -14,10 +15,11 @@ static sequence find_sequence(const struct selective_scan_ref *p, int64_t batch)
     return (sequence){batch, row0, (int64_t)p->cu_l[batch + 1] - row0};
 }
 
-/* Where step t of column c lies in a dense tensor with `columns` channels, or states of the groups. */
+/* Where step t of column c lies in a dense tensor with `columns` channels, or states of groups. */
 static int64_t element(const struct selective_scan_ref *p, const sequence *s, int64_t t, int64_t c,
                        int64_t columns) {
-    if (p->layout == SELECTIVE_SCAN_LAYOUT_CHANNEL_FIRST) return (s->batch * columns + c) * p->l + t;
+    if (p->layout == SELECTIVE_SCAN_LAYOUT_CHANNEL_FIRST)
+        return (s->batch * columns + c) * p->l + t;
     return (s->row0 + t) * columns + c;
 }
 

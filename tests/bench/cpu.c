@@ -335,8 +335,7 @@ int main(int argc, char **argv) {
         {"selective_scan", loop_scan,
          "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1 varlen=0 "
          "layout=channel_last",
-         &scan,
-         sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
+         &scan, sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
         {"selective_scan_step", loop_scan_step,
          "selective_scan_step b=64 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &step,
          sizeof step, (size_t)STEPPED * D, &out, (double)STEPPED * D * (7 * N + 10),
