@@ -30,8 +30,11 @@ const rt_use mamba_uses[MAMBA_OPS] = {
                        {{"gemm", "m={m} n={E} k={R}"}, {"gemv", "n={E} k={R}"}}},
     [MAMBA_SCAN] = {"text/scan",
                     "n={N} g=1 dtype={dtype} gate=1 softplus=1",
-                    {{"selective_scan", "b=1 l={m} d={E}", RT_ROWS_PROMPT},
-                     {"selective_scan_step", "b={m} d={E}", RT_ROWS_STEPS}}},
+                    {{"selective_scan", "b=1 l={m} d={E}", RT_ROWS_PROMPT}, {NULL, NULL}}},
+    /* x_proj reads the convolution's result, so the step cannot have it inside (conv=0). */
+    [MAMBA_STEP] = {"text/scan",
+                    "n={N} g=1 dtype={dtype} gate=1 softplus=1 conv=0",
+                    {{NULL, NULL}, {"selective_scan_step", "b={m} d={E}", RT_ROWS_STEPS}}},
     [MAMBA_OUT_PROJ] = {"text/out_proj",
                         "dtype={dtype} out=fp32 act=none",
                         {{"gemm", "m={m} n={d} k={E}"}, {"gemv", "n={d} k={E}"}}},
