@@ -29,7 +29,7 @@ const rt_use mamba_uses[MAMBA_OPS] = {
                        "dtype={dtype} out={dtype} act=none",
                        {{"gemm", "m={m} n={E} k={R}"}, {"gemv", "n={E} k={R}"}}},
     [MAMBA_SCAN] = {"text/scan",
-                    "n={N} g=1 dtype={dtype} gate=1 softplus=1",
+                    "n={N} g=1 dtype={dtype} gate=1 softplus=1 varlen=0 layout=channel_last",
                     {{"selective_scan", "b=1 l={m} d={E}", RT_ROWS_PROMPT}, {NULL, NULL}}},
     /* x_proj reads the convolution's result, so the step cannot have it inside (conv=0). */
     [MAMBA_STEP] = {"text/scan",

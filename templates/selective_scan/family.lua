@@ -1,11 +1,20 @@
 -- selective_scan: Mamba's recurrence over a whole sequence (prefill). README.md has the formula.
+
+-- Rows of a tensor are steps and its columns channels or states, or the other way round.
+local function rows_of(columns)
+  local first = 'layout == "channel_first" and '
+  return { "b", first .. columns .. " or l", first .. "l or " .. columns }
+end
+
 -- Lanes that share a channel by default: four states each, as long as sixteen lanes last; then 32 states each.
 local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or n <= 64 and 16 or 8"
 
 -- Tunable `warps`: how many of them the compiler must leave registers for on an SM (through __launch_bounds__).
 -- Registers of a thread, fitted to the compiler's reports: state and A, rows in flight and activated, sums on their way
--- to other lanes, B and C in flight, and the rest (long rows of states: more loads that the compiler moves up).
-local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes) + channels*lanes" ..
+-- to other lanes (channel_first: of a whole tile, and addresses), B and C in flight, and the rest (long rows of states: more
+-- loads that the compiler moves up).
+local registers = "2*channels*ceil_div(n, lanes) + 5*channels*(steps // lanes)" ..
+                  ' + (layout == "channel_first" and channels*steps + (n > 16 and 4 or 16) or channels*lanes)' ..
                   " + 2*ceil_div(2*n*steps, threads) + (n > 16 and 120 or 42)"
 
 local constraints = {
@@ -16,7 +25,9 @@ local constraints = {
   "channels * ceil_div(n, lanes) <= 32",                 -- states live in registers
   "steps % lanes == 0",
   "2 * n * steps <= 16 * threads",                       -- B and C in flight: at most 16 registers
-  "16 * steps * (n + 3 * lanes) <= 49152",               -- two buffers of B and C in static shared memory
+  '16 * steps * (n + 3 * lanes + (layout == "channel_first" and 4 or 0)) <= 49152', -- two buffers of B and C in static shared memory
+  'layout == "channel_last" or steps * bytes(dtype) >= 16', -- less of a row at a time: half of what memory delivers is left
+  'layout == "channel_last" or channels * (steps // lanes) <= (warps == 8 and 8 or 4)', -- addresses and sums of many own steps spill
   "warps ~= 12 or channels == 2 or lanes == 2",
   "channels == 1 or lanes > 1 or steps == 4",
   "channels == 1 or lanes ~= 4 or steps < 16 or warps < 16",
@@ -30,6 +41,7 @@ local function cuda(extra, version)
   if version.name == "chunked" then
     table.insert(version.constraints, "lanes == 2 or lanes == 4 or channels == 1 and steps == 16")
     table.insert(version.constraints, "channels == 2 and chunks > 8 or channels == 1 and threads == 128 and chunks < 32")
+    table.insert(version.constraints, "channels == 1 or lanes == 4 or steps == 8 or warps == 8")
   end
   table.insert(version.constraints, registers .. " + " .. extra ..
     " + (warps == 8 and 0 or channels == 1 and 24 or 6) <= min(242, registers_sm // (32 * warps) // 8 * 8)")
@@ -76,22 +88,25 @@ return {
     { "dtype", "spec", { "fp32", "bf16", "fp16" } },
     { "gate", "spec", { 0, 1 }, default = 1 },
     { "softplus", "spec", { 0, 1 }, default = 1 },
+    { "varlen", "spec", { 0, 1 }, default = 0 },
+    { "layout", "spec", { "channel_last", "channel_first" }, default = "channel_last" },
   },
-  domain = { "d % g == 0" },
+  domain = { "d % g == 0", 'varlen == 0 or layout == "channel_last"' },
   tensors = {
-    { "u", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "u_pitch", init = { "normal", 0, 1 } },
-    { "delta", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "delta_pitch", init = delta_init },
-    { "z", "in", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "z_pitch", when = "gate == 1",
+    { "u", "in", dtype = "dtype", shape = rows_of("d"), pitch = "u_pitch", init = { "normal", 0, 1 } },
+    { "delta", "in", dtype = "dtype", shape = rows_of("d"), pitch = "delta_pitch", init = delta_init },
+    { "z", "in", dtype = "dtype", shape = rows_of("d"), pitch = "z_pitch", when = "gate == 1",
       init = { "normal", 0, 1 } },
-    { "B", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "B_pitch", init = { "normal", 0, 1 } },
-    { "C", "in", dtype = "dtype", shape = { "b", "l", "g*n" }, pitch = "C_pitch", init = { "normal", 0, 1 } },
+    { "B", "in", dtype = "dtype", shape = rows_of("g*n"), pitch = "B_pitch", init = { "normal", 0, 1 } },
+    { "C", "in", dtype = "dtype", shape = rows_of("g*n"), pitch = "C_pitch", init = { "normal", 0, 1 } },
     { "A", "in", dtype = "fp32", shape = { "d", "n" }, init = { "uniform", -16, -0.5 } },
     { "D", "in", dtype = "fp32", shape = { "d" }, optional = true, init = { "normal", 0, 1 } },
     { "dt_bias", "in", dtype = "fp32", shape = { "d" }, optional = true,
       init = { "uniform", "-0.5*softplus", "0.5*softplus + 1e-3" } },
     { "h0", "in", dtype = "fp32", shape = { "b", "d", "n" }, optional = true, init = { "normal", 0, 1 } },
+    { "cu_l", "in", dtype = "int32", shape = { "1", "b + 1" }, when = "varlen == 1", init = { "offsets", "l" } },
     { "h_last", "out", dtype = "fp32", shape = { "b", "d", "n" }, optional = true },
-    { "out", "out", dtype = "dtype", shape = { "b", "l", "d" }, pitch = "out_pitch" },
+    { "out", "out", dtype = "dtype", shape = rows_of("d"), pitch = "out_pitch" },
   },
   scalars = {},
   lanes = "b*d",
@@ -119,7 +134,7 @@ return {
       },
       default = { threads = "n <= 16 and 64 or 256", lanes = lanes, channels = 1,
                   steps = "n > 16 and n <= 64 and 16 or 8", warps = 8 },
-      launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "min(l, 1)", "1" },
+      launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0", cost = cost("l") } },
     }),
     cuda("(channels == 1 and 21 or 0)", {
@@ -130,9 +145,9 @@ return {
       },
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
-        { entry = "selective_scan_ends", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
+        { entry = "selective_scan_ends", grid = { channel_tiles, "max(1, min(chunks, ceil_div(l, steps)))", "1" },
           block = { "threads", "1", "1" }, shared = "0", cost = cost("0.8*" .. chunk) },
-        { entry = "selective_scan_apply", grid = { channel_tiles, "min(chunks, ceil_div(l, steps))", "1" },
+        { entry = "selective_scan_apply", grid = { channel_tiles, "max(1, min(chunks, ceil_div(l, steps)))", "1" },
           block = { "threads", "1", "1" }, shared = "0", cost = cost("(chunks + " .. chunk .. ")") },
       },
     }),
@@ -147,15 +162,20 @@ return {
       constraints = {
         "n % (split * flight) == 0",
         "steps >= split",
-        "16 * split * columns % (n // (n % 4 == 0 and 4 or n % 2 == 0 and 2 or 1)) == 0", -- rows of B and C dealt to threads
+        -- rows of B and C dealt to threads
+        'layout == "channel_first" or 16 * split * columns % (n // (n % 4 == 0 and 4 or n % 2 == 0 and 2 or 1)) == 0',
+        'layout == "channel_last" or 16 * split * columns % (lanes * steps * bytes(dtype) // 16) == 0',
         "2 * split * columns > warps and split * columns <= warps", -- one block an SM, or two
-        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8 and split > 1", "steps == 8 or split == 4 and lanes < 16 or warps == 8",
-        "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)", -- B and C in flight: 16 registers
+        "lanes > 4 or steps == 16", "flight == 1 or steps == 8 or warps == 8 and split > 1",
+        'layout == "channel_last" or flight == 1 or steps == 8 or split == 4', "steps == 8 or split == 4 and lanes < 16 or warps == 8",
+        -- B and C in flight: 16 registers; with fp32 32, which 12 warps have no room for
+        "n * lanes * steps * 2 <= 16 * 32 * split * columns * (n % 2 == 0 and 2 or 1)",
+        "warps == 8 or n * lanes * steps * bytes(dtype) <= 16 * 32 * split * columns * 2",
         segments_bytes .. " <= shared_block_bytes",
         "warps // (split * columns) * (" .. segments_bytes .. " + 1024) <= shared_sm_bytes",
       },
       launches = {
-        { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "min(l, 1)", "1" },
+        { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "1", "1" },
           block = { "32 * split * columns", "1", "1" }, shared = segments_bytes,
           -- shared memory binds: it delivers one register of a warp a cycle, and B, C, dt and y all come from there
           cost = { latency = "4000 + ceil_div(l, lanes*steps)*(1200 + 350*n/split/flight)",
@@ -168,7 +188,7 @@ return {
       default = { vectors = 1, steps = 32, states = "n == 1 and 1 or 2" },
       constraints = { "states <= n", "states > 1 or n == 1" },
       launches = { { entry = "selective_scan_channels",
-                     grid = { "b*g*ceil_div(d // g, vectors*(vector_bytes // 4))", "min(l, 1)", "1" },
+                     grid = { "b*g*ceil_div(d // g, vectors*(vector_bytes // 4))", "1", "1" },
                      scratch = scratch("vectors*(vector_bytes // 4)", "ceil_div(n, states)*states") } },
     },
     {
@@ -176,7 +196,7 @@ return {
       tunables = { { "channels", { 4, 8, 16, 32 } }, { "steps", { 16, 64 } } },
       constraints = { "channels % (vector_bytes // 4) == 0" },
       launches = { { entry = "selective_scan_states",
-                     grid = { "b*g*ceil_div(d // g, channels)", "min(l, 1)", "1" },
+                     grid = { "b*g*ceil_div(d // g, channels)", "1", "1" },
                      scratch = scratch("channels", "ceil_div(n, vector_bytes // 4)*(vector_bytes // 4)") } },
     },
   },

@@ -333,7 +333,9 @@ int main(int argc, char **argv) {
     struct gemv_args gemv = {.x = x, .w = w, .out = out, .w_pitch = K, .n = VOCAB, .k = K};
     problem problems[] = {
         {"selective_scan", loop_scan,
-         "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &scan,
+         "selective_scan b=1 l=512 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1 varlen=0 "
+         "layout=channel_last",
+         &scan,
          sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
         {"selective_scan_step", loop_scan_step,
          "selective_scan_step b=64 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1 conv=0", &step,

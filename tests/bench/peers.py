@@ -179,7 +179,7 @@ def scan_inputs(b, d, l, n, dtype=BF16, steps=(-6, -2)):
 def scan_args(u, delta, A, B, C, D, z, bias, h_last=None):
     """Those as our kernel's arguments, with an `out`."""
     (b, l, d), rows = u.shape, lambda t: t.view(-1, t.shape[-1])
-    return dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, h_last=h_last,
+    return dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, cu_l=None, h_last=h_last,
                 out=rows(torch.empty_like(u)), b=b, l=l, d=d)
 
 
@@ -197,8 +197,8 @@ def scan(b, d, l, n=16):
     peers = {}
     if selective_scan_fn:
         peers["mamba_ssm"] = lambda *inputs: selective_scan_fn(*inputs[8:], True).transpose(1, 2)
-    row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1", sets, peers,
-              b * d * l * (7 * n + 30), 8 * b * d * l, 2e-2)
+    row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 varlen=0 layout=channel_last",
+              sets, peers, b * d * l * (7 * n + 30), 8 * b * d * l, 2e-2)
     row.reference = lambda *inputs: scan_reference(*inputs)[0]
     row.specials = b * d * l * (n + 4)  # exponentials, two of softplus, two of the gate
     return row
@@ -222,7 +222,7 @@ def step(b, d, n=16):
     if selective_state_update:
         peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias, h: selective_state_update(
             h, u, delta, A, B, C, D, z=z, dt_bias=bias, dt_softplus=True)
-    row = Row("selective_scan_step", f"selective_scan_step b={b} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1", sets, peers,
+    row = Row("selective_scan_step", f"selective_scan_step b={b} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 conv=0", sets, peers,
               b * d * (7 * n + 30), 4 * b * d * n * 2 + 4 * d * n + 8 * b * d, 2e-2)
     row.reference = reference
     return row
