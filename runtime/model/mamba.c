@@ -99,7 +99,7 @@ static ts_status scan(const mamba *m, rt_run *run, const mamba_layer *w, const m
                                              .out_pitch = st->E_pitch,
                                              .b = t->count,
                                              .d = m->E};
-        return launch(m, run, MAMBA_SCAN_STEP, RT_DECODE, &a, sizeof a, err);
+        return launch(m, run, MAMBA_STEP, RT_DECODE, &a, sizeof a, err);
     }
     struct selective_scan_args a = {.u = u,
                                     .delta = dt,

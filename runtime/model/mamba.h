@@ -16,8 +16,8 @@ typedef enum mamba_op {
     MAMBA_CONV,
     MAMBA_X_PROJ,
     MAMBA_DT_PROJ,
-    MAMBA_SCAN_STEP,
-    MAMBA_SCAN,
+    MAMBA_SCAN, /* several rows of a sequence */
+    MAMBA_STEP, /* one */
     MAMBA_OUT_PROJ,
     MAMBA_HEAD_NORM,
     MAMBA_HEAD,

@@ -35,17 +35,20 @@ return {
   cap = 400,
   versions = {
     { name = "walk", file = "1_walk.cu.in", kind = "cuda", needs = {},
-      tunables = { { "threads", { 32, 64, 128, 256 } }, { "channels", { 1, 2, 4, 8 } }, { "rows", { 1, 4, 8, 16, 32 } },
-                   { "flight", { 1, 2, 4, 8 } } },
-      default = { threads = 64, channels = "width <= 4 and 16 // bytes(dtype) // 2 or 2", rows = 16, flight = 4 },
+      tunables = { { "threads", { 64, 128, 256 } }, { "walks", { 1, 2, 4, 8 } }, { "channels", { 1, 2, 4, 8 } },
+                   { "rows", { 1, 2, 4, 8, 16, 32, 64 } }, { "flight", { 1, 2, 4, 8 } }, { "stream", { 0, 1 } } },
+      default = { threads = 64, walks = 1, channels = "width <= 4 and 16 // bytes(dtype) // 2 or 2", rows = 16, flight = 4,
+                  stream = 0 },
       constraints = {
-        "flight <= rows",
-        "rows == 1 or rows % flight == 0",
+        "walks == 1 or threads // walks == 32",            -- all of a block along channels, or a warp a walk
+        "rows <= 8 and flight == rows or rows > 8 and flight >= 4",
         "channels * bytes(dtype) <= 16",
-        "channels * (2*width + 2*flight) + 40 <= 255",     -- taps, window and rows in flight are registers
-        "threads * (channels * (2*width + 2*flight) + 40) <= registers_sm",
+        "stream == 0 or rows > 8 and channels * bytes(dtype) >= 8",
+        -- Registers: taps and window, two batches of rows as they came, the rows' addresses.
+        "channels * (2*width + 1 + flight * bytes(dtype) // 2) + 4*flight + 56 <= 255",
       },
-      launches = { { entry = "causal_conv1d_walk", grid = { "b*ceil_div(l, rows)*ceil_div(d, channels*threads)", "1", "1" },
+      launches = { { entry = "causal_conv1d_walk",
+                     grid = { "b*ceil_div(l, rows*walks)*ceil_div(d, channels*(threads//walks))", "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
     { name = "tile", file = "1_tile.c.in", kind = "cpu", needs = {},
       tunables = { { "channels", { 16, 64, 256 } }, { "rows", { 1, 8, 32, 128 } } },

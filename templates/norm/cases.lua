@@ -14,6 +14,7 @@ return {
     { m = 3, d = 64, pad = { out = 7 } },
     { m = 0, d = 64, note = "nothing to do" },
     { m = 4, d = 513, init = { x = { "normal", 20, 1 } }, note = "E[x^2] - E[x]^2 would lose two digits" },
+    { m = 3, d = 260, init = { x = { "normal", 5000, 1 }, delta = { "uniform", 0, 0 } }, note = "nearer 0, a wrong mean is corrected too" },
     { m = 4, d = 64, init = { x = { "uniform", 1e-4, 1e-4 }, delta = { "uniform", 0, 0 } }, note = "eps decides" },
     { m = 4, d = 96, init = { x = { "uniform", 0, 0 } }, note = "zeros" },
     { m = 3, d = 70, init = { weight = { "uniform", 2e4, 7e4 } }, note = "some are infinite in fp16" },

@@ -3,7 +3,8 @@ local large = { delta = { "uniform", "-30*softplus", 30 } }
 
 -- Few outputs must not cancel, or the relative error says nothing.
 local half_one = { "uniform", 0.5, 1 }
-local positive = { u = half_one, B = half_one, C = half_one, D = half_one, h = half_one, z = half_one }
+local positive = { u = half_one, B = half_one, C = half_one, D = half_one, h = half_one, z = half_one,
+                   conv_weight = half_one, conv_bias = half_one, conv_state = half_one }
 
 return {
   verify = {
@@ -17,7 +18,7 @@ return {
     { b = 3, d = 16, pad = { B = 7 } },
     { b = 3, d = 16, pad = { C = 7 } },
     { b = 70, d = 6, note = "more sequences than channels" },
-    { b = 2, d = 20, omit = { "D", "dt_bias" } },
+    { b = 2, d = 20, omit = { "D", "dt_bias", "conv_bias" } },
     { b = 2, d = 64, init = large, note = "softplus beyond its threshold, decays that underflow" },
     { b = 2, d = 64, init = { delta = { "uniform", "1e-4-9*softplus", "2e-4-8*softplus" } },
       note = "small steps keep their digits" },
@@ -36,6 +37,9 @@ return {
     "selective_scan_step b=1 d=24 n=1 dtype=fp32",
     "selective_scan_step b=1 d=24 n=256 dtype=bf16",
     "selective_scan_step b=1 d=24 n=20 dtype=fp32",
+    "selective_scan_step b=2 d=72 n=16 dtype=bf16 conv=4",
+    "selective_scan_step b=2 d=72 n=8 g=2 dtype=fp16 conv=3",
+    "selective_scan_step b=1 d=40 n=5 dtype=fp32 gate=0 conv=2",
   },
   model = {
     -- state-spaces/mamba-130m-hf (d = 1536) and mamba-2.8b-hf (d = 5120): one sequence, a full batch

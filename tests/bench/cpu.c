@@ -337,7 +337,7 @@ int main(int argc, char **argv) {
          "layout=channel_last",
          &scan, sizeof scan, (size_t)L * D, &out, (double)L * D * (7 * N + 10), 16.0 * L * D, N, 0},
         {"selective_scan_step", loop_scan_step,
-         "selective_scan_step b=64 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1", &step,
+         "selective_scan_step b=64 d=1536 n=16 g=1 dtype=fp32 gate=1 softplus=1 conv=0", &step,
          sizeof step, (size_t)STEPPED * D, &out, (double)STEPPED * D * (7 * N + 10),
          (double)STEPPED * D * (8.0 * N + 16), N, 0, step.h, (size_t)STEPPED * D * N},
         {"causal_conv1d", loop_conv, "causal_conv1d b=1 l=2048 d=1536 width=4 dtype=fp32 act=silu",

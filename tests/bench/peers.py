@@ -3,13 +3,14 @@
 
 Ours are found in a database through runtime/python/tunesmith.py and launched on PyTorch's tensors and stream; peers are
 PyTorch (cuBLAS, FlashAttention 2, cuDNN) and, where they are installed, mamba_ssm and causal_conv1d. Both sides are
-captured in CUDA graphs of several launches over rotated inputs, random data, and checked against each other first.
-The limit of a row is the larger of its bytes over the memory bandwidth and its FLOPs over the rate of a large matrix
-product, both measured in the same run; `limit` says which. Writes tests/bench/results/<device>.json and a table.
+captured in CUDA graphs of several launches over rotated inputs, random data, and checked first, against a reference or each other.
+The limit of a row is the largest of its bytes over the memory bandwidth, its FLOPs over the rate of a large matrix product, both
+measured in the same run, and its special functions over what the SMs issue (16 a clock each); `limit` says which. Writes tests/bench/results/<device>.json and a table.
 Usage: peers.py --db FILE [--only FAMILY]... [--out DIR]
 """
 import argparse
 import datetime
+import importlib
 import json
 import pathlib
 import subprocess
@@ -21,6 +22,18 @@ import torch.nn.functional as F
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "runtime/python"))
 import tunesmith  # noqa: E402
+
+
+def installed(module, name):
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError:
+        return None
+
+
+selective_scan_fn = installed("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
+selective_state_update = installed("mamba_ssm.ops.triton.selective_state_update", "selective_state_update")
+causal_conv1d_fn = installed("causal_conv1d", "causal_conv1d_fn")
 
 BF16 = torch.bfloat16
 
@@ -73,11 +86,12 @@ def limits():
     copy = 2 * a.nbytes / least_us(lambda: c.copy_(a))
     read = a.nbytes / least_us(lambda: a.sum())
     x, y = rand(8192, 8192), rand(8192, 8192)
-    return copy, read, 2 * 8192**3 / graph_us([lambda: x @ y], 5)
+    specials = 16 * torch.cuda.get_device_properties(0).multi_processor_count * int(ask_driver("clocks.max.sm").split()[0])
+    return copy, read, 2 * 8192**3 / graph_us([lambda: x @ y], 5), specials
 
 
-def driver_version():
-    return subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"],
+def ask_driver(what):
+    return subprocess.run(["nvidia-smi", "--query-gpu=" + what, "--format=csv,noheader", "--id=0"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
@@ -144,40 +158,73 @@ def norm(m, d):
                {"torch": lambda x, w: F.rms_norm(x, (d,), w, 1e-5)}, 4 * m * d, 6 * m * d, 1e-2)
 
 
-def scan_reference(u, delta, A, B, C, D, z, bias):
-    """The recurrence step by step in float32, for the check only."""
-    u, delta, z, B, C = (t.float() for t in (u, delta, z, B, C))
-    dt = F.softplus(delta + bias)
-    h, ys = torch.zeros(u.shape[0], *A.shape, device="cuda"), []
+def scan_reference(u, delta, A, B, C, D, z, bias, *_):
+    """The recurrence step by step in float64, for the check only; the state after the last step beside it."""
+    u, delta, z, B, C, A, D = (t.double() for t in (u, delta, z, B, C, A, D))
+    dt = F.softplus(delta + bias.double())
+    h, y = torch.zeros(u.shape[0], *A.shape, device="cuda", dtype=torch.float64), torch.empty_like(u)
     for t in range(u.shape[1]):
         h = torch.exp(dt[:, t, :, None] * A) * h + (dt[:, t] * u[:, t])[:, :, None] * B[:, t, None, :]
-        ys.append((h * C[:, t, None, :]).sum(-1) + D * u[:, t])
-    return torch.stack(ys, 1) * F.silu(z)
+        y[:, t] = (h * C[:, t, None, :]).sum(-1)
+    return (y + D * u) * F.silu(z), h
+
+
+def scan_inputs(b, d, l, n, dtype=BF16, steps=(-6, -2)):
+    """u, delta, A, B, C, D, z, bias with channels innermost; delta within `steps`, before softplus."""
+    delta = (torch.rand(b, l, d, device="cuda") * (steps[1] - steps[0]) + steps[0]).to(dtype)
+    A, D, bias = -torch.rand(d, n, device="cuda") * 15 - 0.5, rand(d, dtype=torch.float32), rand(d, dtype=torch.float32, scale=0.1)
+    return rand(b, l, d, dtype=dtype), delta, A, rand(b, l, n, dtype=dtype), rand(b, l, n, dtype=dtype), D, rand(b, l, d, dtype=dtype), bias
+
+
+def scan_args(u, delta, A, B, C, D, z, bias, h_last=None):
+    """Those as our kernel's arguments, with an `out`."""
+    (b, l, d), rows = u.shape, lambda t: t.view(-1, t.shape[-1])
+    return dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, cu_l=None, h_last=h_last,
+                out=rows(torch.empty_like(u)), b=b, l=l, d=d)
+
+
+def time_innermost(u, delta, A, B, C, D, z, bias):
+    """Those as mamba_ssm takes them: [b, d, l], and B, C [b, 1, n, l]."""
+    turned = [t.transpose(1, 2).contiguous() for t in (u, delta, B, C, z)]
+    return turned[0], turned[1], A, turned[2][:, None], turned[3][:, None], D, turned[4], bias
 
 
 def scan(b, d, l, n=16):
-    try:
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
-    except ImportError:
-        selective_scan_fn = None
-    nbytes = 8 * b * d * l
     sets = []
-    for _ in range(copies(nbytes)):
-        u, z, delta = rand(b, l, d), rand(b, l, d), (torch.rand(b, l, d, device="cuda") * 4 - 6).to(BF16)
-        A, D, bias = -torch.rand(d, n, device="cuda") * 15 - 0.5, rand(d, dtype=torch.float32), rand(d, dtype=torch.float32, scale=0.1)
-        B, C, out = rand(b, l, n), rand(b, l, n), torch.empty(b, l, d, device="cuda", dtype=BF16)
-        rows = lambda t: t.view(b * l, -1)
-        args = dict(u=rows(u), delta=rows(delta), z=rows(z), B=rows(B), C=rows(C), A=A, D=D, dt_bias=bias, h0=None, cu_l=None, h_last=None,
-                    out=rows(out), b=b, l=l, d=d)
-        sets.append((args, (u, delta, A, B, C, D, z, bias), "out"))
+    for _ in range(copies(8 * b * d * l)):
+        inputs = scan_inputs(b, d, l, n)
+        sets.append((scan_args(*inputs), inputs + time_innermost(*inputs), "out"))
     peers = {}
     if selective_scan_fn:
-        peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias: selective_scan_fn(
-            *(t.transpose(1, 2) for t in (u, delta)), A, *(t.transpose(1, 2)[:, None].contiguous() for t in (B, C)), D,
-            z.transpose(1, 2), bias, True).transpose(1, 2)
+        peers["mamba_ssm"] = lambda *inputs: selective_scan_fn(*inputs[8:], True).transpose(1, 2)
     row = Row("selective_scan", f"selective_scan b={b} l={l} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 varlen=0 layout=channel_last",
-              sets, peers, b * d * l * (7 * n + 30), nbytes, 2e-2)
-    row.reference = scan_reference if l <= 2048 else None
+              sets, peers, b * d * l * (7 * n + 30), 8 * b * d * l, 2e-2)
+    row.reference = lambda *inputs: scan_reference(*inputs)[0]
+    row.specials = b * d * l * (n + 4)  # exponentials, two of softplus, two of the gate
+    return row
+
+
+def step(b, d, n=16):
+    sets = []
+    for _ in range(copies(4 * b * d * n * 2)):
+        u, delta, A, B, C, D, z, bias = scan_inputs(b, d, 1, n)
+        args = scan_args(u, delta, A, B, C, D, z, bias)
+        del args["h0"], args["h_last"], args["l"]
+        args["h"] = rand(b, d, n, dtype=torch.float32)
+        sets.append((args, (u[:, 0], delta[:, 0], A, B[:, 0], C[:, 0], D, z[:, 0], bias, args["h"].clone()), "out"))
+
+    def reference(u, delta, A, B, C, D, z, bias, h):
+        u, delta, B, C, z = (t.double() for t in (u, delta, B, C, z))
+        dt = F.softplus(delta + bias)
+        h = torch.exp(dt[..., None] * A) * h + (dt * u)[..., None] * B[:, None]
+        return ((h * C[:, None]).sum(-1) + D * u) * F.silu(z)
+    peers = {}
+    if selective_state_update:
+        peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias, h: selective_state_update(
+            h, u, delta, A, B, C, D, z=z, dt_bias=bias, dt_softplus=True)
+    row = Row("selective_scan_step", f"selective_scan_step b={b} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 conv=0", sets, peers,
+              b * d * (7 * n + 30), 4 * b * d * n * 2 + 4 * d * n + 8 * b * d, 2e-2)
+    row.reference = reference
     return row
 
 
@@ -187,11 +234,16 @@ def conv(b, d, l):
         x, w, out = rand(b, l, d), rand(d, 4, dtype=torch.float32), torch.empty(b, l, d, device="cuda", dtype=BF16)
         args = dict(x=x.view(b * l, d), weight=w, bias=None, state_in=None, state_out=None, out=out.view(b * l, d), b=b, l=l, d=d)
         sets.append((args, (x, w.to(BF16)), "out"))
-    return Row("causal_conv1d", f"causal_conv1d b={b} l={l} d={d} width=4 dtype=bf16 act=silu", sets,
-               {"torch": lambda x, w: F.silu(F.conv1d(x.transpose(1, 2), w[:, None], padding=3, groups=d)[..., :l]).transpose(1, 2)},
+    peers = {"torch": lambda x, w: F.silu(F.conv1d(x.transpose(1, 2), w[:, None], padding=3, groups=d)[..., :l]).transpose(1, 2)}
+    if causal_conv1d_fn:
+        peers["causal_conv1d"] = lambda x, w: causal_conv1d_fn(x.transpose(1, 2), w, activation="silu").transpose(1, 2)
+    return Row("causal_conv1d", f"causal_conv1d b={b} l={l} d={d} width=4 dtype=bf16 act=silu", sets, peers,
                10 * b * d * l, 4 * b * d * l, 2e-2)
 
 
+# Sequences, channels, steps: sizes of Mamba 130m and 2.8b, alone and in batches, and between them.
+SCANS = [(1, 1536, 512), (1, 1536, 2048), (1, 1536, 16384), (1, 1536, 65536), (8, 1536, 2048), (1, 5120, 2048), (8, 5120, 2048),
+         (1, 5120, 16384), (64, 5120, 512), (16, 2048, 4096)]
 SUITE = [
     (gemm, (512, 3072, 768)), (gemm, (512, 80, 1536)), (gemm, (512, 1536, 48)), (gemm, (512, 768, 1536)),
     (gemm, (1338, 3840, 1280)), (gemm, (1338, 17920, 1536)),
@@ -199,12 +251,16 @@ SUITE = [
     (gemm, (1, 10240, 2560)),
     (sdpa, (1, 16, 16, 1024, 1024, 80, False)), (sdpa, (1, 16, 16, 4096, 4096, 80, False)), (sdpa, (1, 12, 2, 2048, 2048, 128, True)),
     (norm, (512, 768)), (norm, (2048, 2560)),
-    (scan, (1, 1536, 512)), (scan, (1, 1536, 2048)), (scan, (8, 1536, 2048)), (scan, (1, 5120, 2048)),
-    (conv, (1, 1536, 512)), (conv, (8, 1536, 2048)),
+    *((scan, shape) for shape in SCANS), *((conv, shape) for shape in SCANS),
+    (step, (1, 1536)), (step, (1, 5120)), (step, (8, 5120)), (step, (64, 5120)), (step, (256, 5120)),
 ]
 
 
-def measure(row, kernels, bandwidth, rate, defaults):
+def relative_error(got, want):
+    return ((got.double() - want.double()).norm() / want.double().norm()).item()
+
+
+def measure(row, kernels, bandwidth, rate, specials, defaults):
     kernel = kernels.find(row.problem)
     scalars = {name: value for name, value in row.sets[0][0].items() if isinstance(value, (int, float))}
     workspace = torch.empty(kernel.workspace_bytes(**scalars) + 256, device="cuda", dtype=torch.uint8)
@@ -216,19 +272,24 @@ def measure(row, kernels, bandwidth, rate, defaults):
     reference = getattr(row, "reference", None) or next(iter(row.peers.values()), None)
     error = None
     if reference:
-        want = reference(*inputs).reshape(args[out].shape).float()
-        error = ((args[out].float() - want).norm() / want.norm()).item()
+        want = reference(*inputs).reshape(args[out].shape)
+        error = relative_error(args[out], want)
         if not error <= row.tolerance:
             raise SystemExit(f"{row.problem}: differs from the reference by {error:.2e} (allowed {row.tolerance})")
-    memory, products = row.bytes / bandwidth, row.flops / rate
-    limit = max(memory, products)
+    bounds = dict(memory=row.bytes / bandwidth, products=row.flops / rate)
+    if hasattr(row, "specials"):
+        bounds["special functions"] = row.specials / specials
+    binds = max(bounds, key=bounds.get)
+    limit = bounds[binds]
     result = dict(family=row.family, problem=row.problem, variant=kernel.variant, error=error, us=round(graph_us(ours), 2),
-                  limit_us=round(limit, 2), limit="memory" if memory >= products else "products")
+                  limit_us=round(limit, 2), limit=binds)
     result["share_of_limit"] = round(limit / result["us"], 3)
     tuned = defaults.get(row.problem)
     result["speedup_over_default"] = round(tuned["speedup"], 2) if tuned else None  # None: the nearest bucket served
     for name, peer in row.peers.items():
         try:
+            if hasattr(row, "reference"):
+                result[name + "_error"] = relative_error(peer(*inputs).reshape(want.shape), want)
             result[name + "_us"] = round(graph_us([lambda i=inputs: peer(*i) for _, inputs, _ in row.sets]), 2)
         except RuntimeError as failure:
             result[name + "_us"] = None
@@ -244,8 +305,8 @@ def main():
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    copy, read, rate = limits()
-    report = dict(device=torch.cuda.get_device_name(), driver=driver_version(), date=datetime.date.today().isoformat(),
+    copy, read, rate, specials = limits()
+    report = dict(device=torch.cuda.get_device_name(), driver=ask_driver("driver_version"), date=datetime.date.today().isoformat(),
                   torch=torch.__version__, cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
                   copy_tb_per_s=round(copy / 1e6, 3), read_tb_per_s=round(read / 1e6, 3),
                   matmul_tflop_per_s=round(rate / 1e6, 1), rows=[])
@@ -257,7 +318,7 @@ def main():
     for make, shape in SUITE:
         if options.only and make.__name__ not in options.only:
             continue
-        result = measure(make(*shape), kernels, max(copy, read), rate, defaults)
+        result = measure(make(*shape), kernels, max(copy, read), rate, specials, defaults)
         report["rows"].append(result)
         peers = "  ".join(f"{key[:-3]} {value} ({value / result['us']:.2f}x)" for key, value in result.items()
                           if key.endswith("_us") and key != "limit_us" and value)

@@ -1,5 +1,5 @@
 /* The profile of a real session (mamba-tiny): which parts, how often, how much work, and that it covers
- * the time that passed. The events of a GPU are tests/runtime/cuda_test.c's.
+ * the time that passed. The events of a GPU are tests/runtime/cuda_time_test.c's.
  */
 #include <setjmp.h>
 #include <stdio.h>

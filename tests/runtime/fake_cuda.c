@@ -1,5 +1,4 @@
-/* The fake driver of cuda_test.c, compiled there as a shared object with the soname libcuda.so.1.
- */
+/* The fake driver, which fake_device.h compiles as a shared object with the soname libcuda.so.1. */
 #include "fake_cuda.h"
 
 #include <stdio.h>
