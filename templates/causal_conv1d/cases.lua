@@ -42,5 +42,13 @@ return {
     "causal_conv1d b=1 l=2048 d=1536 dtype=bf16",
     "causal_conv1d b=1 l=2048 d=5120 dtype=bf16",
     "causal_conv1d b=1 l=2048 d=1536 dtype=fp32",
+    -- long prompts, batches of prompts
+    "causal_conv1d b=1 l=16384 d=1536 dtype=bf16",
+    "causal_conv1d b=1 l=65536 d=1536 dtype=bf16",
+    "causal_conv1d b=8 l=2048 d=1536 dtype=bf16",
+    "causal_conv1d b=8 l=2048 d=5120 dtype=bf16",
+    "causal_conv1d b=1 l=16384 d=5120 dtype=bf16",
+    "causal_conv1d b=64 l=512 d=5120 dtype=bf16",
+    "causal_conv1d b=16 l=4096 d=2048 dtype=bf16",
   },
 }

@@ -36,14 +36,12 @@ return {
   versions = {
     { name = "walk", file = "1_walk.cu.in", kind = "cuda", needs = {},
       tunables = { { "threads", { 64, 128, 256 } }, { "walks", { 1, 2, 4, 8 } }, { "channels", { 1, 2, 4, 8 } },
-                   { "rows", { 1, 2, 4, 8, 16, 32, 64 } }, { "flight", { 1, 2, 4, 8 } }, { "stream", { 0, 1 } } },
-      default = { threads = 64, walks = 1, channels = "width <= 4 and 16 // bytes(dtype) // 2 or 2", rows = 16, flight = 4,
-                  stream = 0 },
+                   { "rows", { 1, 2, 4, 8, 16, 32, 64 } }, { "flight", { 1, 2, 4, 8 } } },
+      default = { threads = 64, walks = 1, channels = "width <= 4 and 16 // bytes(dtype) // 2 or 2", rows = 16, flight = 4 },
       constraints = {
         "walks == 1 or threads // walks == 32",            -- all of a block along channels, or a warp a walk
         "rows <= 8 and flight == rows or rows > 8 and flight >= 4",
         "channels * bytes(dtype) <= 16",
-        "stream == 0 or rows > 8 and channels * bytes(dtype) >= 8",
         -- Registers: taps and window, two batches of rows as they came, the rows' addresses.
         "channels * (2*width + 1 + flight * bytes(dtype) // 2) + 4*flight + 56 <= 255",
       },

@@ -69,8 +69,16 @@ return {
     "selective_scan b=1 l=2048 d=5120 n=16 dtype=bf16",
     -- a long prompt, and batches that fill a large GPU
     "selective_scan b=1 l=16384 d=1536 n=16 dtype=bf16",
+    "selective_scan b=1 l=65536 d=1536 n=16 dtype=bf16",
+    "selective_scan b=1 l=16384 d=5120 n=16 dtype=bf16",
+    "selective_scan b=16 l=4096 d=2048 n=16 dtype=bf16",
     "selective_scan b=8 l=2048 d=5120 n=16 dtype=bf16",
     "selective_scan b=64 l=512 d=5120 n=16 dtype=bf16",
     "selective_scan b=1 l=2048 d=1536 n=16 dtype=fp32",
+    "selective_scan b=1 l=2048 d=1536 n=16 dtype=fp16",
+    "selective_scan b=1 l=65536 d=1536 n=16 dtype=fp32",
+    -- as mamba_ssm lays them out; prompts of several lengths
+    "selective_scan b=1 l=2048 d=1536 n=16 dtype=bf16 layout=channel_first",
+    "selective_scan b=8 l=2048 d=1536 n=16 dtype=bf16 varlen=1",
   },
 }

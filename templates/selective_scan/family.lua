@@ -137,7 +137,7 @@ return {
       launches = { { entry = "selective_scan_sequential", grid = { channel_tiles, "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0", cost = cost("l") } },
     }),
-    cuda("(channels == 1 and 21 or 0)", {
+    cuda("(channels == 1 and 21 or bytes(dtype) == 4 and 8 or 0)", {
       name = "chunked", file = "2_chunked.cu.in",
       tunables = {
         { "threads", { 64, 128 } }, { "lanes", { 1, 2, 4, 8 } }, { "channels", { 1, 2 } },

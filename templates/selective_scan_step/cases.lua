@@ -47,6 +47,14 @@ return {
     "selective_scan_step b=64 d=1536 n=16 dtype=bf16",
     "selective_scan_step b=1 d=5120 n=16 dtype=bf16",
     "selective_scan_step b=64 d=5120 n=16 dtype=bf16",
+    "selective_scan_step b=8 d=5120 n=16 dtype=bf16",
+    "selective_scan_step b=256 d=5120 n=16 dtype=bf16",
     "selective_scan_step b=1 d=1536 n=16 dtype=fp32",
+    -- the convolution before it inside
+    "selective_scan_step b=1 d=1536 n=16 dtype=bf16 conv=4",
+    "selective_scan_step b=1 d=5120 n=16 dtype=bf16 conv=4",
+    "selective_scan_step b=8 d=5120 n=16 dtype=bf16 conv=4",
+    "selective_scan_step b=64 d=5120 n=16 dtype=bf16 conv=4",
+    "selective_scan_step b=256 d=5120 n=16 dtype=bf16 conv=4",
   },
 }

@@ -107,6 +107,7 @@ class Row:
     def __init__(self, family, problem, sets, peers, flops, nbytes, tolerance):
         self.family, self.problem, self.sets, self.peers = family, problem, sets, peers
         self.flops, self.bytes, self.tolerance = flops, nbytes, tolerance
+        self.same = True  # the peers compute the same, so their errors are worth a look
 
 
 def copies(nbytes):
@@ -204,27 +205,30 @@ def scan(b, d, l, n=16):
     return row
 
 
-def step(b, d, n=16):
+def step(b, d, conv, n=16):
+    """One step; with conv > 0 ours does the convolution before it too, which the peer's step has behind it."""
     sets = []
     for _ in range(copies(4 * b * d * n * 2)):
-        u, delta, A, B, C, D, z, bias = scan_inputs(b, d, 1, n)
-        args = scan_args(u, delta, A, B, C, D, z, bias)
-        del args["h0"], args["h_last"], args["l"]
-        args["h"] = rand(b, d, n, dtype=torch.float32)
-        sets.append((args, (u[:, 0], delta[:, 0], A, B[:, 0], C[:, 0], D, z[:, 0], bias, args["h"].clone()), "out"))
+        u, delta, A, B, C, D, z, bias = (t[:, 0] if t.dim() == 3 else t for t in scan_inputs(b, d, 1, n))
+        h, args = rand(b, d, n, dtype=torch.float32), dict(u=u, delta=delta, z=z, B=B, C=C, A=A, D=D, dt_bias=bias, out=torch.empty_like(u), b=b, d=d)
+        weight, kept = rand(d, conv, dtype=torch.float32, scale=0.5), rand(b, max(conv - 1, 0), d)
+        args.update(h=h.clone(), conv_bias=None, conv_weight=weight if conv else None, conv_state=kept.clone() if conv else None)
+        sets.append((args, (u, delta, A, B, C, D, z, bias, h, weight, kept), "out"))
 
-    def reference(u, delta, A, B, C, D, z, bias, h):
+    def reference(u, delta, A, B, C, D, z, bias, h, weight, kept):
         u, delta, B, C, z = (t.double() for t in (u, delta, B, C, z))
+        if conv:
+            u = F.silu((torch.cat((kept.double(), u[:, None]), 1) * weight.double().t()).sum(1))
         dt = F.softplus(delta + bias)
         h = torch.exp(dt[..., None] * A) * h + (dt * u)[..., None] * B[:, None]
         return ((h * C[:, None]).sum(-1) + D * u) * F.silu(z)
     peers = {}
     if selective_state_update:
-        peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias, h: selective_state_update(
+        peers["mamba_ssm"] = lambda u, delta, A, B, C, D, z, bias, h, *_: selective_state_update(
             h, u, delta, A, B, C, D, z=z, dt_bias=bias, dt_softplus=True)
-    row = Row("selective_scan_step", f"selective_scan_step b={b} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 conv=0", sets, peers,
-              b * d * (7 * n + 30), 4 * b * d * n * 2 + 4 * d * n + 8 * b * d, 2e-2)
-    row.reference = reference
+    row = Row("selective_scan_step", f"selective_scan_step b={b} d={d} n={n} g=1 dtype=bf16 gate=1 softplus=1 conv={conv}", sets, peers,
+              b * d * (7 * n + 30), 4 * b * d * n * 2 + 4 * d * n + (8 + 4 * max(conv - 1, 0)) * b * d, 2e-2)
+    row.reference, row.same = reference, conv == 0
     return row
 
 
@@ -252,7 +256,7 @@ SUITE = [
     (sdpa, (1, 16, 16, 1024, 1024, 80, False)), (sdpa, (1, 16, 16, 4096, 4096, 80, False)), (sdpa, (1, 12, 2, 2048, 2048, 128, True)),
     (norm, (512, 768)), (norm, (2048, 2560)),
     *((scan, shape) for shape in SCANS), *((conv, shape) for shape in SCANS),
-    (step, (1, 1536)), (step, (1, 5120)), (step, (8, 5120)), (step, (64, 5120)), (step, (256, 5120)),
+    *((step, (b, d, taps)) for taps in (0, 4) for b, d in ((1, 1536), (1, 5120), (8, 5120), (64, 5120), (256, 5120))),
 ]
 
 
@@ -288,7 +292,7 @@ def measure(row, kernels, bandwidth, rate, specials, defaults):
     result["speedup_over_default"] = round(tuned["speedup"], 2) if tuned else None  # None: the nearest bucket served
     for name, peer in row.peers.items():
         try:
-            if hasattr(row, "reference"):
+            if hasattr(row, "reference") and row.same:
                 result[name + "_error"] = relative_error(peer(*inputs).reshape(want.shape), want)
             result[name + "_us"] = round(graph_us([lambda i=inputs: peer(*i) for _, inputs, _ in row.sets]), 2)
         except RuntimeError as failure:
