@@ -29,6 +29,7 @@ static void read_costs(lua_State *L, void *context) {
         call->out[i] = (gen_cost){.blocks = gen_get_number(L, "blocks"),
                                   .threads = gen_get_number(L, "threads"),
                                   .shared_bytes = gen_get_number(L, "shared"),
+                                  .registers = gen_get_number(L, "registers"),
                                   .latency = gen_get_number(L, "latency"),
                                   .issue = gen_get_number(L, "issue")};
     }

@@ -181,6 +181,7 @@ enum { GEN_MAX_LAUNCHES = 8 };
 typedef struct gen_cost {
     double blocks, threads; /* of the grid; of a block */
     double shared_bytes;    /* dynamic shared memory of a block */
+    double registers;       /* that the compiler may use for a thread; 0: not said */
     double latency;         /* cycles of a block that has an SM to itself */
     double issue;           /* cycles for which a block occupies the SM's busiest unit */
 } gen_cost;

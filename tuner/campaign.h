@@ -15,6 +15,7 @@
 #include "ledger.h"
 #include "progress.h"
 #include "search/search.h"
+#include "rank.h"
 #include "seeds.h"
 #include "session.h"
 
@@ -56,6 +57,7 @@ typedef struct tuner_task {
     size_t count, default_index;
     size_t incumbent_index;                    /* SIZE_MAX: none */
     size_t seeds[TUNER_MAX_SEEDS], seed_count; /* guesses; SIZE_MAX: not in this space */
+    tuner_shortlist favourites;                /* of the static model */
     size_t allowed; /* variants that the budget allows, the default included */
     tuner_space space;
     int32_t *coords;

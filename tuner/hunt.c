@@ -63,13 +63,16 @@ static size_t sibling_guess(const tuner_campaign *campaign, const tuner_task *ta
     return SIZE_MAX;
 }
 
-/* The older winner first, then what won elsewhere, then whatever the strategy asks for. False: nothing
+/* The older winner first, then what won elsewhere, what the static model thinks best, what is best for
+ * siblings, then whatever the strategy asks for. False: nothing
  * is left, of the space or of the budget. */
 static bool next_index(const tuner_campaign *campaign, tuner_task *task, size_t *index) {
     if (1 + task->tried + task->pending >= task->allowed) return false;
     size_t guess = is_untried(task, task->incumbent_index) ? task->incumbent_index : SIZE_MAX;
     for (size_t i = 0; i < task->seed_count && guess == SIZE_MAX; i++)
         if (is_untried(task, task->seeds[i])) guess = task->seeds[i];
+    for (size_t i = 0; i < task->favourites.count && guess == SIZE_MAX; i++)
+        if (is_untried(task, task->favourites.index[i])) guess = task->favourites.index[i];
     if (guess == SIZE_MAX) guess = sibling_guess(campaign, task);
     if (guess == SIZE_MAX) return tuner_search_next(task->search, index);
     tuner_search_claim(task->search, guess);

@@ -33,10 +33,10 @@ static double resident_blocks(const gen_target *target, const gen_cost *cost,
                          floor(fact(target, "threads_sm") / cost->threads));
     if (compiled && compiled->shared_bytes > 0) shared += compiled->shared_bytes;
     blocks = fmin(blocks, floor(fact(target, "shared_sm_bytes") / shared));
-    if (compiled && compiled->registers > 0)
-        blocks = fmin(blocks,
-                      floor(fact(target, "registers_sm") /
-                            (warp_registers(compiled->registers) * ceil(cost->threads / 32))));
+    double registers = compiled && compiled->registers > 0 ? compiled->registers : cost->registers;
+    if (registers > 0)
+        blocks = fmin(blocks, floor(fact(target, "registers_sm") /
+                                    (warp_registers(registers) * ceil(cost->threads / 32))));
     return blocks;
 }
 
@@ -68,6 +68,29 @@ ts_status tuner_estimate_us(gen *g, const gen_problem *problem, const gen_target
     if (status != TS_STATUS_OK && status != TS_STATUS_NOT_FOUND) return status;
     bool known = status == TS_STATUS_OK && launches > 0;
     *us = known ? tuner_predict_us(target, costs, launches, compiled) : INFINITY;
+    return TS_STATUS_OK;
+}
+
+ts_status tuner_favourites(gen *g, const gen_problem *problem, const gen_target *target,
+                           const gen_variant *variants, size_t count, tuner_shortlist *list,
+                           ts_err *err) {
+    double best[TUNER_SHORTLIST];
+    list->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        double us;
+        TS_TRY(tuner_estimate_us(g, problem, target, &variants[i], NULL, &us, err));
+        if (!isfinite(us)) continue;
+        size_t at = list->count;
+        while (at > 0 && us < best[at - 1]) at--;
+        if (at == TUNER_SHORTLIST) continue;
+        if (list->count < TUNER_SHORTLIST) list->count++;
+        for (size_t j = list->count - 1; j > at; j--) {
+            best[j] = best[j - 1];
+            list->index[j] = list->index[j - 1];
+        }
+        best[at] = us;
+        list->index[at] = i;
+    }
     return TS_STATUS_OK;
 }
 

@@ -6,7 +6,7 @@
 #include "session.h"
 
 /* Predicted microseconds of the launches `costs` on `target`. `compiled` NULL: not compiled yet,
- * registers are taken to be no limit. INFINITY where a block does not fit a SM. */
+ * it has as many registers as the family says, or no limit. INFINITY where a block does not fit a SM. */
 double tuner_predict_us(const gen_target *target, const gen_cost *costs, size_t count,
                         const tuner_compiled *compiled);
 
@@ -21,6 +21,12 @@ enum { TUNER_SHORTLIST = 10 };
 typedef struct tuner_shortlist {
     size_t index[TUNER_SHORTLIST], count;
 } tuner_shortlist;
+
+/* The model's first choices of `variants` before anything is compiled; none where the family estimates nothing. Errors: a
+ * formula that cannot be evaluated. */
+ts_status tuner_favourites(gen *g, const gen_problem *problem, const gen_target *target,
+                           const gen_variant *variants, size_t count, tuner_shortlist *list,
+                           ts_err *err);
 
 /* The best of `variants` by the model: all are estimated, the most promising are compiled, and of
  * those that compile without a spill the best with its registers counted is picked. *pick is the

@@ -114,5 +114,7 @@ ts_status tuner_campaign_open_space(tuner_campaign *campaign, tuner_task *task, 
     if (!task->search) return ts_fail(err, TS_STATUS_OUT_OF_MEMORY, "search space");
     TS_TRY(find_default(task, err));
     find_seeds(campaign, task);
+    TS_TRY(tuner_favourites(campaign->session->g, &task->problem->problem, task->target,
+                            task->variants, task->count, &task->favourites, err));
     return recall(campaign, task, err);
 }

@@ -7,7 +7,7 @@ local function product(formulas, scope, where)
   return result
 end
 
--- A list of { blocks, threads, shared, latency, issue }, one a launch; nil where the version estimates nothing.
+-- A list of { blocks, threads, shared, registers, latency, issue }, one a launch; nil where the version estimates nothing.
 function G.costs(family, version, tunables, values, target)
   local scope, list = G.scope(target, values, tunables), {}
   for i, launch in ipairs(version.launches) do
@@ -17,6 +17,7 @@ function G.costs(family, version, tunables, values, target)
       blocks = product(launch.grid, scope, where .. ".grid"),
       threads = product(launch.block, scope, where .. ".block"),
       shared = G.integer(launch.shared, scope, where .. ".shared"),
+      registers = G.number(launch.cost.registers or "0", scope, where .. ".cost.registers"),
       latency = G.number(launch.cost.latency, scope, where .. ".cost.latency"),
       issue = G.number(launch.cost.issue, scope, where .. ".cost.issue"),
     }

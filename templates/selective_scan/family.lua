@@ -48,14 +48,14 @@ local function cuda(extra, version)
   return version
 end
 
--- Costs (tuner/rank.c) of `length` steps of a block, cycles fitted to an H100's times: a tile is loaded and its activations
--- computed, shared by the lanes of a channel; then the chain of steps, each over a lane's states.
+-- Costs (tuner/rank.c) of `length` steps of a block, cycles fitted to 303 times of an H200 (a tenth off on average): a tile is loaded and
+-- its activations computed, shared by the lanes of a channel; then the chain of steps, each over a lane's states.
 local function cost(length)
   local states = "channels*ceil_div(n, lanes)"
   return {
-    latency = string.format("4250 + ceil_div(%s, steps)*(440 + 40*steps*n/threads) + (%s)*(8 + 15*%s + 87*channels/lanes)",
-                            length, length, states),
-    issue = string.format("(%s)*threads*(6.5*%s + 12 + 50*channels/lanes)/128", length, states),
+    registers = "registers_sm // (32*warps) // 8 * 8",
+    latency = string.format("7000 + ceil_div(%s, steps)*640 + (%s)*(21 + 16*%s + 41*channels/lanes)", length, length, states),
+    issue = string.format("(%s)*threads*(5.6*%s + 20 + 92*channels/lanes)/128", length, states),
   }
 end
 local chunk = "steps*ceil_div(ceil_div(l, steps), chunks)"
@@ -146,7 +146,7 @@ return {
       workspace = "4*b*d*chunks*(n + 1)",
       launches = {
         { entry = "selective_scan_ends", grid = { channel_tiles, "max(1, min(chunks, ceil_div(l, steps)))", "1" },
-          block = { "threads", "1", "1" }, shared = "0", cost = cost("0.8*" .. chunk) },
+          block = { "threads", "1", "1" }, shared = "0", cost = cost("0.66*" .. chunk) },
         { entry = "selective_scan_apply", grid = { channel_tiles, "max(1, min(chunks, ceil_div(l, steps)))", "1" },
           block = { "threads", "1", "1" }, shared = "0", cost = cost("(chunks + " .. chunk .. ")") },
       },
@@ -178,8 +178,9 @@ return {
         { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "1", "1" },
           block = { "32 * split * columns", "1", "1" }, shared = segments_bytes,
           -- shared memory binds: it delivers one register of a warp a cycle, and B, C, dt and y all come from there
-          cost = { latency = "4000 + ceil_div(l, lanes*steps)*(1200 + 350*n/split/flight)",
-                   issue = "ceil_div(l, lanes*steps)*32*split*columns*(20*steps*n/split + 350)/128" } },
+          cost = { registers = "registers_sm // (32*warps) // 8 * 8",
+                   latency = "4300 + ceil_div(l, lanes*steps)*(1500 + 460*n/split/flight + 20*steps)",
+                   issue = "ceil_div(l, lanes*steps)*32*split*columns*(19*steps*n/split + 565)/128" } },
       },
     },
     {

@@ -58,7 +58,7 @@ return {
                       "channels * ceil_div(n, lanes) <= 32",           -- states and A of a thread: registers
                       "sequences == 1 or sequences * 32 == threads" }, -- all of a block along channels, or a warp a sequence
       launches = { { entry = "selective_scan_step_lanes",
-                     grid = { "ceil_div(b, sequences)*ceil_div(d, threads // sequences // lanes * channels)", "1", "1" },
+                     grid = { "ceil_div(d, threads // sequences // lanes * channels)", "min(ceil_div(b, sequences), 65535)", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
     { name = "states", file = "1_states.c.in", kind = "cpu", needs = {},
       tunables = { { "channels", { 16, 64, 256 } } },

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -54,6 +55,50 @@ static void what_does_not_fit_is_never_picked(void **state) {
     assert_true(isinf(cycles(cost, 32, 240000)));
 }
 
+static void before_compiling_the_family_says_registers(void **state) {
+    (void)state;
+    gen_cost cost = {.blocks = 132 * 4, .threads = 512, .latency = 1000, .issue = 10};
+    double clock_mhz = 0, free_us = tuner_predict_us(hopper, &cost, 1, NULL);
+    assert_true(gen_target_fact(hopper, "clock_mhz", &clock_mhz));
+    assert_true(round((free_us - 1.0) * clock_mhz) == 1000);
+    cost.registers = 64;
+    assert_true(round((tuner_predict_us(hopper, &cost, 1, NULL) - 1.0) * clock_mhz) == 2000);
+    assert_true(cycles(cost, 128, 0) == 4000); /* the compiler knows better */
+}
+
+static double estimate(const gen_problem *problem, const gen_variant *variant) {
+    double us = NAN;
+    assert_int_equal(tuner_estimate_us(templates, problem, hopper, variant, NULL, &us, NULL),
+                     TS_STATUS_OK);
+    return us;
+}
+
+static void favourites_are_the_least_estimates(void **state) {
+    (void)state;
+    gen_problem problem;
+    gen_variant *variants = NULL;
+    size_t count = 0;
+    tuner_shortlist list;
+    assert_int_equal(
+        gen_problem_parse(templates, "selective_scan b=8 l=2048 d=5120 dtype=bf16", &problem, NULL),
+        TS_STATUS_OK);
+    assert_int_equal(gen_enumerate(templates, &problem, hopper, &variants, &count, NULL),
+                     TS_STATUS_OK);
+    assert_int_equal(tuner_favourites(templates, &problem, hopper, variants, count, &list, NULL),
+                     TS_STATUS_OK);
+    assert_int_equal(list.count, TUNER_SHORTLIST);
+    double last = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        double us = estimate(&problem, &variants[list.index[i]]);
+        assert_true(us >= last);
+        last = us;
+    }
+    size_t less = 0;
+    for (size_t i = 0; i < count; i++) less += estimate(&problem, &variants[i]) < last;
+    assert_true(less < TUNER_SHORTLIST);
+    free(variants);
+}
+
 static int open_templates(void **state) {
     (void)state;
     static const char *const dirs[] = {TS_TEMPLATES_DIR, NULL};
@@ -74,6 +119,8 @@ int main(void) {
         cmocka_unit_test(resident_blocks_share_the_busiest_unit),
         cmocka_unit_test(registers_and_shared_memory_make_waves),
         cmocka_unit_test(what_does_not_fit_is_never_picked),
+        cmocka_unit_test(before_compiling_the_family_says_registers),
+        cmocka_unit_test(favourites_are_the_least_estimates),
     };
     return cmocka_run_group_tests(tests, open_templates, close_templates);
 }
