@@ -46,7 +46,7 @@ return {
         "channels * (2*width + 1 + flight * bytes(dtype) // 2) + 4*flight + 56 <= 255",
       },
       launches = { { entry = "causal_conv1d_walk",
-                     grid = { "ceil_div(d, channels*(threads//walks))", "min(ceil_div(l, rows*walks), 65535)", "min(b, 65535)" },
+                     grid = { "b*ceil_div(l, rows*walks)*ceil_div(d, channels*(threads//walks))", "1", "1" },
                      block = { "threads", "1", "1" }, shared = "0" } } },
     { name = "tile", file = "1_tile.c.in", kind = "cpu", needs = {},
       tunables = { { "channels", { 16, 64, 256 } }, { "rows", { 1, 8, 32, 128 } } },
