@@ -74,7 +74,7 @@ typedef struct db_winner {
     double gflops, gbytes; /* work of the problem, for share-of-limit printing */
     const char
         *family_hash; /* templates, args.h and family.lua at tuning time: differs -> tune again */
-    const char *oracle_hash; /* ref.c and cases.lua: differs -> verify again */
+    const char *oracle_hash; /* ref.c and the verify cases: differs -> verify again */
     const char *compiler;
     const char *verdict; /* "win", "tie" (default kept), "default"; of a prediction: its reason */
     const char *race;    /* JSON: how it was chosen; NULL or "{}": not recorded. Of a winner with other

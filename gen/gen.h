@@ -37,7 +37,7 @@ const char *gen_family_abi(
     const gen_family *family); /* hash: fields, args.h members, launch format */
 const char *gen_family_hash(
     const gen_family *family); /* hash: family.lua, args.h, templates, shared kernel text */
-const char *gen_family_oracle_hash(const gen_family *family); /* hash: ref.c, cases.lua */
+const char *gen_family_oracle_hash(const gen_family *family); /* hash: ref.c, verify cases */
 
 size_t gen_target_count(const gen *g);
 const gen_target *gen_target_at(const gen *g, size_t index);

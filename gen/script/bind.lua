@@ -41,6 +41,19 @@ local function pads_of(pad, aliases, family, label)
   return pads
 end
 
+-- The verify list as one text, however it is written: what a verified result rests on, beside ref.c. Notes are for readers.
+local function text_of(value)
+  if type(value) ~= "table" then return ("%q"):format(value) end
+  local keys, parts = {}, {}
+  for key in pairs(value) do
+    if key ~= "note" then table.insert(keys, key) end
+  end
+  table.sort(keys, function(a, b) return text_of(a) < text_of(b) end)
+  for i, key in ipairs(keys) do parts[i] = text_of(key) .. "=" .. text_of(value[key]) end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+function G.verify_text(family) return text_of(family.cases.verify or {}) end
+
 -- The verify list for a specialization (`like`), or the texts of another list.
 function G.verify_cases(family, like)
   local found = {}

@@ -176,6 +176,11 @@ static void hashes(void **state) {
         {{.template = "other\n"}, false, true, false},
         {{.include = "other\n"}, false, true, false},
         {{.cases = "return { verify = {} }\n"}, false, false, true},
+        {{.cases = "return { verify = { { m = 1, k = 2 } } }\n"}, false, false, true},
+        {{.cases = "return { smoke = { \"f m=1 k=1\" },\n verify = { { k = 1, note = \"a note\", m = 1 } } }\n"},
+         false,
+         false,
+         false}, /* neither the order of writing nor what else is listed */
         {{.tunables = "{ \"n\", { 1 } }", .defaults = "n = 1"}, false, true, false},
         {{.args = "/* more */ " SCRATCH_ARGS}, false, true, false},
         {{.args =
