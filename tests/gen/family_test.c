@@ -177,7 +177,8 @@ static void hashes(void **state) {
         {{.include = "other\n"}, false, true, false},
         {{.cases = "return { verify = {} }\n"}, false, false, true},
         {{.cases = "return { verify = { { m = 1, k = 2 } } }\n"}, false, false, true},
-        {{.cases = "return { smoke = { \"f m=1 k=1\" },\n verify = { { k = 1, note = \"a note\", m = 1 } } }\n"},
+        {{.cases =
+              "return { smoke = { \"f m=1 k=1\" },\n verify = { { k = 1, note = \"a note\", m = 1 } } }\n"},
          false,
          false,
          false}, /* neither the order of writing nor what else is listed */
