@@ -74,6 +74,39 @@ else: assert any("\033[3A" in text for _ in [0]) and any("tried" in b and "best"
 if kind == "stop": assert status == 1 and "interrupted" in text
 else: assert status == 0, status
 P
+# One tune seen three ways at once: its last line in the terminal, its last event and its page; and every block beside the events.
+cat >"$scratch/at_once.py" <<'P'
+import fcntl, json, os, pty, re, struct, sys, termios
+tune, folder, problem = sys.argv[1:4]
+pid, master = pty.fork()
+if pid == 0:
+    os.environ["TERM"] = "xterm"
+    os.dup2(os.open(f"{folder}/live.json", os.O_WRONLY | os.O_CREAT, 0o644), 1)
+    os.execv(tune, [tune, "--gpu", "cpu", "--problem", problem, "--db", f"{folder}/live.db", "--budget", "4s", "--json", "--report", f"{folder}/live.html"])
+fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+seen = b""
+while True:
+    try: part = os.read(master, 65536)
+    except OSError: break
+    if not part: break
+    seen += part
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+events = [o for o in map(json.loads, open(f"{folder}/live.json")) if o.get("event") in ("progress", "end")]
+tally = json.loads(re.search(r'id="data">(.*?)</script>', open(f"{folder}/live.html").read(), re.S)[1])["tally"]
+blocks = [(float(best), int(evaluated), int(right), int(rejected)) for best, evaluated, right, rejected in
+          re.findall(r"best +([\d.]+)x over[^\n]*\n(?:\x1b\[K)?tried +(\d+) evaluated: (\d+) right, (\d+) rejected", seen.decode())]
+assert blocks, seen[-900:]
+for best, evaluated, right, rejected in blocks:
+    assert evaluated == right + rejected
+    for o in events:
+        if o["evaluated"] == evaluated: assert o["right"] == right and (o["event"] == "end" or o["stage"] != "search" or abs(o["speedup"] - best) < 0.006), (o, best)
+end = events[-1]
+shown = ", ".join(f"{n} {why}" for why, n in end["rejected"].items() if n)
+last = f'{end["evaluated"]} evaluated: {end["right"]} right, {sum(end["rejected"].values())} rejected' + (f" ({shown})" if shown else "")
+assert seen.decode().splitlines()[-1].split("\033[J")[-1].startswith(f'{last}; 1 winners of 1 problems, {end["speedup"]:.2f}x'), seen[-300:]
+assert {k: end[k] for k in tally} == tally
+P
+check "live view, events and page of one tune" python3 "$scratch/at_once.py" "$tune" "$scratch" "$b"
 for kind in wide narrow dumb resize stop; do check "live view: $kind" python3 "$scratch/view.py" "$tune" "$scratch/$kind.db" $kind "$b"; done
 
 # Texts are text wherever they land: a compiler's message that would be markup.
