@@ -24,6 +24,7 @@ return {
   smoke = {
     "norm m=7 d=100 kind=rms dtype=fp32 add=1",
     "norm m=7 d=100 kind=layer dtype=bf16",
+    "norm m=7 d=100 kind=layer dtype=fp32",
     "norm m=7 d=100 kind=rms dtype=fp16",
   },
   model = {
