@@ -14,8 +14,8 @@
 
 #include "ledger.h"
 #include "progress.h"
-#include "search/search.h"
 #include "rank.h"
+#include "search/search.h"
 #include "seeds.h"
 #include "session.h"
 

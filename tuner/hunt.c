@@ -64,8 +64,7 @@ static size_t sibling_guess(const tuner_campaign *campaign, const tuner_task *ta
 }
 
 /* The older winner first, then what won elsewhere, what the static model thinks best, what is best for
- * siblings, then whatever the strategy asks for. False: nothing
- * is left, of the space or of the budget. */
+ * siblings, then whatever the strategy asks for. False: nothing is left, of the space or of the budget. */
 static bool next_index(const tuner_campaign *campaign, tuner_task *task, size_t *index) {
     if (1 + task->tried + task->pending >= task->allowed) return false;
     size_t guess = is_untried(task, task->incumbent_index) ? task->incumbent_index : SIZE_MAX;
