@@ -14,8 +14,9 @@
 #include "signature.h"
 
 #define DB_APPLICATION_ID 0x5453444b /* "TSDK" */
-#define DB_USER_VERSION 2            /* schema version; an older file is read, a newer one refused */
-#define DB_LAUNCH_FORMAT 1           /* format of the launch JSON; part of every abi */
+#define DB_USER_VERSION 2       /* schema version; an older file is read, a newer one refused */
+#define DB_LAUNCH_FORMAT 1      /* format of the launch JSON; part of every abi */
+#define DB_LAUNCH_FORMAT_MAPS 2 /* that of kernels with tensor maps; readers of 1 refuse it */
 
 /* A variant compiled for one specialization and target. */
 typedef struct db_kernel {

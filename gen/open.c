@@ -140,7 +140,8 @@ static void hash_family(lua_State *L, gen *g, gen_family *family) {
     lua_call(L, 1, 1);
     ts_hash_text(&hash, lua_tostring(L, -1));
     lua_pop(L, 1);
-    ts_hash_text(&hash, "launch format 1"); /* DB_LAUNCH_FORMAT */
+    /* DB_LAUNCH_FORMAT; who cannot read DB_LAUNCH_FORMAT_MAPS refuses one kernel, not the family. */
+    ts_hash_text(&hash, "launch format 1");
     ts_hash_final(&hash, family->abi);
 }
 

@@ -19,6 +19,7 @@
 
 EMBED(gen_script_formula, "gen/script/formula.lua");
 EMBED(gen_script_family, "gen/script/family.lua");
+EMBED(gen_script_maps, "gen/script/maps.lua");
 EMBED(gen_script_bind, "gen/script/bind.lua");
 EMBED(gen_script_space, "gen/script/space.lua");
 EMBED(gen_script_cost, "gen/script/cost.lua");
@@ -29,6 +30,7 @@ static const struct {
 } scripts[] = {
     {"=gen/script/formula.lua", gen_script_formula_begin, gen_script_formula_end},
     {"=gen/script/family.lua", gen_script_family_begin, gen_script_family_end},
+    {"=gen/script/maps.lua", gen_script_maps_begin, gen_script_maps_end},
     {"=gen/script/bind.lua", gen_script_bind_begin, gen_script_bind_end},
     {"=gen/script/space.lua", gen_script_space_begin, gen_script_space_end},
     {"=gen/script/cost.lua", gen_script_cost_begin, gen_script_cost_end},

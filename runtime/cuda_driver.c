@@ -17,16 +17,19 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct {
     const char *name;
     size_t offset; /* of its pointer in the table */
+    bool needed;
 } symbols[] = {
-#define SYMBOL(symbol, parameters) {#symbol, offsetof(rt_cuda_driver, symbol)},
-    RT_CUDA_FUNCTIONS(SYMBOL)
-#undef SYMBOL
+#define NEEDED(symbol, parameters) {#symbol, offsetof(rt_cuda_driver, symbol), true},
+#define NEWER(symbol, parameters) {#symbol, offsetof(rt_cuda_driver, symbol), false},
+    RT_CUDA_FUNCTIONS(NEEDED) RT_CUDA_NEWER_FUNCTIONS(NEWER)
+#undef NEEDED
+#undef NEWER
 };
 
 static ts_status fill_table(void *library, ts_err *err) {
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++) {
         void *address = dlsym(library, symbols[i].name);
-        if (!address)
+        if (!address && symbols[i].needed)
             return ts_fail(err, TS_STATUS_NO_DEVICE,
                            "the NVIDIA driver lacks %s: it is too old, update it", symbols[i].name);
         memcpy((char *)&table + symbols[i].offset, &address, sizeof address);

@@ -15,7 +15,8 @@
 
 #ifndef RT_CUDA_TYPES_FROM_TOOLKIT /* only the comparison sets it */
 typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUjit_option,
-    CUstreamCaptureMode, CUstreamCaptureStatus;
+    CUstreamCaptureMode, CUstreamCaptureStatus, CUtensorMapDataType, CUtensorMapInterleave,
+    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
 typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
@@ -27,6 +28,9 @@ typedef struct CUgraphExec_st *CUgraphExec;
 typedef struct CUuuid_st {
     char bytes[16];
 } CUuuid;
+typedef struct CUtensorMap_st {
+    _Alignas(64) uint64_t opaque[16];
+} CUtensorMap;
 
 enum {
     CUDA_SUCCESS = 0,
@@ -52,6 +56,15 @@ enum {
     CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
     CU_STREAM_CAPTURE_MODE_RELAXED = 2,
     CU_STREAM_CAPTURE_STATUS_NONE = 0,
+
+    CU_TENSOR_MAP_DATA_TYPE_UINT16 = 1,
+    CU_TENSOR_MAP_DATA_TYPE_UINT32 = 2,
+    CU_TENSOR_MAP_INTERLEAVE_NONE = 0,
+    CU_TENSOR_MAP_SWIZZLE_32B = 1,
+    CU_TENSOR_MAP_SWIZZLE_64B = 2,
+    CU_TENSOR_MAP_SWIZZLE_128B = 3,
+    CU_TENSOR_MAP_L2_PROMOTION_L2_128B = 2,
+    CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0,
 };
 #endif
 
@@ -109,6 +122,14 @@ enum {
        unsigned int block_x, unsigned int block_y, unsigned int block_z,                          \
        unsigned int shared_bytes,                                                                 \
        CUstream stream, void **parameters, void **extra))
+
+/* Likewise: functions that older drivers lack. NULL in the table then; who calls one asks. */
+#define RT_CUDA_NEWER_FUNCTIONS(X)                                                                \
+    X(cuTensorMapEncodeTiled, /* CUDA 12.0 */                                                     \
+      (CUtensorMap *map, CUtensorMapDataType type, uint32_t rank, void *memory,                   \
+       const uint64_t *dimensions, const uint64_t *strides, const uint32_t *box,                  \
+       const uint32_t *element_strides, CUtensorMapInterleave interleave,                         \
+       CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill))
 // clang-format on
 
 #ifdef _WIN32
@@ -118,6 +139,7 @@ enum {
 typedef struct rt_cuda_driver {
 #define RT_CUDA_MEMBER(symbol, parameters) CUresult(*symbol) parameters;
     RT_CUDA_FUNCTIONS(RT_CUDA_MEMBER)
+    RT_CUDA_NEWER_FUNCTIONS(RT_CUDA_MEMBER)
 #undef RT_CUDA_MEMBER
 } rt_cuda_driver;
 

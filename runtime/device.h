@@ -8,6 +8,7 @@
 #define RUNTIME_DEVICE_H
 
 #include "../db/base.h"
+#include "tensor_map.h"
 #include "tunesmith_kernels.h"
 
 typedef struct rt_module rt_module; /* loaded code: CUmodule or mapped ELF image */
@@ -22,6 +23,8 @@ typedef struct rt_launch {
     size_t scratch_bytes;  /* CPU: private to a running block */
     const void *args;
     size_t args_bytes;
+    const rt_tensor_map *maps; /* GPU: parameters behind the struct */
+    size_t map_count;
 } rt_launch;
 
 typedef struct rt_device_info {
@@ -61,6 +64,8 @@ typedef struct rt_device_ops {
      * SIZE_MAX where that is not known: as much as the device has. */
     ts_status (*function)(ts_device *, rt_module *, const char *entry, size_t shared_bytes,
                           void **out, ts_err *);
+    /* For a launch on this device; nothing is started. NULL on the CPU, which has no maps. */
+    ts_status (*tensor_map)(ts_device *, const rt_boxed *, rt_tensor_map *out, ts_err *);
     ts_status (*launch)(ts_device *, void *stream, const rt_launch *, ts_err *);
     ts_status (*event_create)(ts_device *, rt_event **out, ts_err *);
     void (*event_destroy)(ts_device *, rt_event *);

@@ -5,6 +5,7 @@
 #define RUNTIME_LAUNCH_DATA_H
 
 #include "../db/base.h"
+#include "tensor_map.h"
 
 enum {
     RT_MAX_EXTENTS = 24,
@@ -25,10 +26,19 @@ typedef struct rt_formula {
     uint16_t first, count;
 } rt_formula;
 
+/* A tensor map as one more parameter of a launch. */
+typedef struct rt_map {
+    size_t tensor, pitch; /* offsets in the args struct: of the pointer, of the int64_t */
+    rt_formula columns, rows;
+    rt_box box;
+} rt_map;
+
 typedef struct rt_step {
     char entry[96];
     rt_formula grid[3], block[3];
     rt_formula memory; /* bytes: GPU dynamic shared memory of a block, CPU scratch */
+    rt_map maps[RT_MAX_MAPS];
+    size_t map_count;
 } rt_step;
 
 typedef struct rt_extent {
@@ -39,6 +49,7 @@ typedef struct rt_extent {
 
 typedef struct rt_launch_data {
     bool is_cpu;
+    bool may_map; /* its format is the one that has tensor maps */
     size_t args_bytes;
     rt_extent extents[RT_MAX_EXTENTS];
     size_t extent_count;

@@ -109,6 +109,37 @@ static ts_status eval_step(const rt_launch_data *data, const rt_step *step, cons
     return eval_axes(data, step->block, values, block, "block", out->block, err);
 }
 
+/* The matrix that a map is of, as these args have it. */
+static ts_status eval_map(const rt_launch_data *data, const rt_map *map, const rt_values *values,
+                          const void *args, rt_boxed *out, ts_err *err) {
+    const unsigned char *members = args;
+    int64_t columns, rows;
+    TS_TRY(
+        rt_formula_eval(data, map->columns, values, UINT32_MAX, "columns of a map", &columns, err));
+    TS_TRY(rt_formula_eval(data, map->rows, values, UINT32_MAX, "rows of a map", &rows, err));
+    if (columns % map->box.part)
+        return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
+                       "columns of a map: %lld are no multiple of %u", (long long)columns,
+                       map->box.part);
+    *out = (rt_boxed){
+        .rows = (uint32_t)rows, .parts = (uint32_t)(columns / map->box.part), .box = map->box};
+    memcpy(&out->data, members + map->tensor, sizeof out->data);
+    memcpy(&out->pitch, members + map->pitch, sizeof out->pitch);
+    return TS_STATUS_OK;
+}
+
+static ts_status make_maps(const ts_kernel *kernel, const rt_step *step, const rt_values *values,
+                           rt_tensor_map maps[RT_MAX_MAPS], rt_launch *out, ts_err *err) {
+    for (size_t i = 0; i < step->map_count; i++) {
+        rt_boxed matrix;
+        TS_TRY(eval_map(&kernel->data, &step->maps[i], values, out->args, &matrix, err));
+        TS_TRY(kernel->device->ops->tensor_map(kernel->device, &matrix, &maps[i], err));
+    }
+    out->maps = maps;
+    out->map_count = step->map_count;
+    return TS_STATUS_OK;
+}
+
 static ts_status workspace_bytes(const rt_launch_data *data, const rt_values *values, int64_t *out,
                                  ts_err *err) {
     return rt_formula_eval(data, data->workspace, values, INT64_MAX, "workspace", out, err);
@@ -141,6 +172,7 @@ ts_status ts_kernel_launch(const ts_kernel *kernel, void *stream, const void *ar
                        args_bytes, data->args_bytes);
     rt_values values;
     rt_launch launches[RT_MAX_STEPS];
+    rt_tensor_map maps[RT_MAX_STEPS][RT_MAX_MAPS];
     int64_t workspace;
     TS_TRY(rt_launch_data_values(data, args, device->info.sm_count, &values, err));
     TS_TRY(workspace_bytes(data, &values, &workspace, err));
@@ -153,6 +185,7 @@ ts_status ts_kernel_launch(const ts_kernel *kernel, void *stream, const void *ar
         launches[i] = (rt_launch){
             .function = kernel->functions[i], .args = args, .args_bytes = args_bytes};
         TS_TRY(eval_step(data, &data->steps[i], &values, &launches[i], err));
+        TS_TRY(make_maps(kernel, &data->steps[i], &values, maps[i], &launches[i], err));
     }
     TS_TRY(clear_ranges(kernel, stream, &values, workspace_of(args), workspace, err));
     for (size_t i = 0; i < data->step_count; i++) {

@@ -85,7 +85,8 @@ TS_API size_t ts_kernel_workspace_bytes(const ts_kernel *kernel, const void *arg
 /* Launches on `stream` (a CUstream; NULL is the default stream; on the CPU the call returns when
  * done). `args` is the family's args struct of `args_bytes` (checked). The caller keeps every
  * pointed-to buffer alive until the work is done. INVALID_ARGUMENT: size mismatch or an extent
- * below 0; a launch in which some grid axis is 0 does nothing. */
+ * below 0; a launch in which some grid axis is 0 does nothing. UNSUPPORTED: the kernel needs a newer
+ * driver, which the message names. */
 TS_API ts_status ts_kernel_launch(const ts_kernel *kernel, void *stream, const void *args,
                                   size_t args_bytes, ts_err *err);
 

@@ -186,11 +186,13 @@ local function load_versions(family, list)
       version.tunables[j] = { name = tunable[1], values = values, index = index }
     end
     for j, launch in ipairs(version.launches) do
-      need(launch.entry, "string", family.label, what .. ".launches[" .. j .. "].entry")
-      need(launch.grid, "table", family.label, what .. ".launches[" .. j .. "].grid")
+      local place = what .. ".launches[" .. j .. "]"
+      need(launch.entry, "string", family.label, place .. ".entry")
+      need(launch.grid, "table", family.label, place .. ".grid")
       if launch.cost and not (v.kind == "cuda" and launch.cost.latency and launch.cost.issue) then
-        error(family.label .. ": " .. what .. ".launches[" .. j .. "].cost: CUDA only, and both latency and issue", 0)
+        error(family.label .. ": " .. place .. ".cost: CUDA only, and both latency and issue", 0)
       end
+      if launch.maps then G.check_maps(family, version, launch.maps, family.label .. ": " .. place) end
     end
     family.versions[i] = version
   end

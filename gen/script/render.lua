@@ -95,7 +95,7 @@ end
 -- Launch data of a variant (templates/README.md).
 function G.launch_data(family, version, tunables, spec, target)
   local scope = G.symbolic_scope(family.extents, target, spec, tunables)
-  local present = G.scope(target, spec)
+  local present, bound = G.scope(target, spec), G.scope(target, spec, tunables)
   local function place(what) return family.label .. ": version " .. version.name .. ": " .. what end
   local function formulas(list, what)
     local out = { "[" }
@@ -106,7 +106,11 @@ function G.launch_data(family, version, tunables, spec, target)
   for _, t in ipairs(family.tensors) do
     if t.when == nil or G.holds(t.when, present, place("tensor " .. t.name)) then table.insert(tensors, t) end
   end
-  return json { "{", { "format", 1 }, { "kind", version.kind }, { "args_bytes", family.args_bytes },
+  local format = 1
+  for _, launch in ipairs(version.launches) do
+    if launch.maps then format = 2 end -- what knows format 1 alone would launch it without them
+  end
+  return json { "{", { "format", format }, { "kind", version.kind }, { "args_bytes", family.args_bytes },
     { "args", json_list(family.args, function(m) return { "{", { "name", m.name }, { "type", m.type }, { "offset", m.offset } } end) },
     { "tensors", json_list(tensors, function(t)
         return { "{", { "name", t.name }, { "dtype", family.field[t.dtype] and spec[t.dtype] or t.dtype },
@@ -125,6 +129,8 @@ function G.launch_data(family, version, tunables, spec, target)
         if version.kind == "cuda" then
           table.insert(out, { "block", formulas(launch.block or {}, what .. ".block") })
           table.insert(out, { "shared", G.postfix(launch.shared or "0", scope, place(what .. ".shared")) })
+          local maps = G.launch_maps(family, launch, bound, scope, place(what))
+          if maps then table.insert(out, { "maps", maps }) end
         else
           table.insert(out, { "scratch", G.postfix(launch.scratch or "0", scope, place(what .. ".scratch")) })
         end

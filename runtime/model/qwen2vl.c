@@ -105,10 +105,11 @@ static ts_status start(const void *self, rt_run *run, void *state, ts_err *err) 
             pair[1] = (float)sin((double)p * inverse);
         }
     }
-    ts_status status = run->device->ops->upload(run->device, run->stream, st->cos_sin, table, bytes,
-                                                err);
+    const rt_device_ops *ops = run->device->ops;
+    ts_status status = ops->upload(run->device, run->stream, st->cos_sin, table, bytes, err);
     free(table);
-    return status;
+    TS_TRY(status);
+    return ops->fill(run->device, run->stream, st->counters, 0, st->counters_bytes, err);
 }
 
 static void place_state(const void *self, const rt_session_size *size, rt_session_memory *memory,
@@ -134,6 +135,8 @@ static void place_state(const void *self, const rt_session_size *size, rt_sessio
     st->h = rt_layout_take(work, rows * (size_t)st->F_pitch * element);
     st->cos_sin = rt_layout_take(work, (size_t)st->context * (size_t)m->c * sizeof(float));
     st->places = rt_layout_take(work, RT_PLACES * rows * sizeof(int32_t));
+    st->counters_bytes = (size_t)size->sequences * (size_t)m->G * sizeof(int32_t);
+    st->counters = rt_layout_take(work, st->counters_bytes);
 }
 
 static ts_status problems(const void *self, ts_dtype dtype, rt_problem_each each, void *context,

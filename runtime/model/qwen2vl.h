@@ -109,6 +109,8 @@ typedef struct qwen2vl_text {
     void *h;         /* [rows, F] */
     float *cos_sin;  /* [context, c/2, 2] */
     int32_t *places; /* [RT_PLACES, rows] of the pass, as qwen2vl_advance lays them out */
+    int32_t *counters; /* [sequences, G]: sdpa_decode's, zeros between its launches */
+    size_t counters_bytes;
     int64_t d_pitch, qkv_pitch, q_pitch, kv_pitch, F_pitch; /* elements */
     int32_t rows, context, slots;
 } qwen2vl_text;

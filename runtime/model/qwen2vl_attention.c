@@ -141,6 +141,7 @@ static ts_status attend_step(const qwen2vl *m, rt_run *run, const qwen2vl_text *
                                  .v = v,
                                  .k_begin = st->places + (size_t)PLACE_BEGIN * (size_t)rows,
                                  .k_len = st->places + (size_t)PLACE_LENGTH * (size_t)rows,
+                                 .counters = st->counters,
                                  .out = st->o,
                                  .q_pitch = x->q_pitch,
                                  .k_pitch = st->kv_pitch,

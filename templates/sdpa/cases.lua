@@ -23,6 +23,9 @@ return {
     { b = 2, lq = 9, lk = 0, hq = 2, hkv = 1, note = "no keys: zeros" },
     { b = 2, lq = 0, lk = 8, hq = 2, hkv = 1, note = "nothing to do" },
     { b = 9, lq = 40, lk = 40, hq = 2, hkv = 1, note = "varlen: short and empty sequences" },
+    { b = 3, lq = 200, lk = 230, hq = 54, hkv = 9, note = "more tiles than a GPU has SMs: blocks that stay take several" },
+    { b = 70, lq = 300, lk = 20, hq = 2, hkv = 1, init = { q = { "uniform", 0, 0 } },
+      note = "the same; causal: between tiles of which no row sees a key" },
   },
   smoke = {
     "sdpa b=2 lq=19 lk=35 hq=4 hkv=2 head_dim=32 dtype=fp32 causal=1",

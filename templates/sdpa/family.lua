@@ -2,6 +2,11 @@
 -- Costs (tuner/rank.c). Keys that a block walks: with causal masking half of the square is never touched.
 local walked = "(causal == 1 and max(lk - lq/2, keys) or lk)"
 
+-- Version wgmma: tiles of queries, cycles of the steps of the longest.
+local query_tiles = "b*hq*ceil_div(lq, 64*groups)"
+local steps = "ceil_div(lk, keys)*(250 + keys*(groups == 3 and 1.34 or 1)*(11.2 + head_dim/20)*" ..
+  "(turns == 0 and head_dim > 80 and 1.05 or 1))"
+
 return {
   name = "sdpa",
   fields = {
@@ -70,26 +75,27 @@ return {
                               issue = walked .. "*tiles*warps/4*(0.1*head_dim + (lazy > 0 and 8 or 9))" } } } },
     -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring. turns: one warpgroup starts
     -- its products after another.
-    { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg" },
-      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 4, 6, 8 } },
+    { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg", "tma" },
+      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 4, 5, 6 } },
                    { "turns", { 0, 1 } }, { "lazy", { 0, 8 } } },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16'",
         -- Registers for scores, weights and output: 232 a thread with two groups, 160 with three.
         "groups == 2 or keys <= 96 and head_dim <= 80",
         "keys <= 128 or head_dim <= 80",
-        "2 * head_dim * (64 * groups + stages * keys) + 16 + 16 * stages <= shared_block_bytes",
+        "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 <= shared_block_bytes",
       },
       workspace = "0",
-      launches = { { entry = "sdpa_wgmma", grid = { "b * hq * ceil_div(lq, 64 * groups)", "1", "1" },
+      launches = { { entry = "sdpa_wgmma", grid = { "min(b * hq * ceil_div(lq, 64 * groups), sm_count)", "1", "1" },
                      block = { "128 * groups + 128", "1", "1" },
-                     shared = "2 * head_dim * (64 * groups + stages * keys) + 16 + 16 * stages",
-                     -- An H100 walks 64 rows a group past a key in about 26 cycles with two groups, in 33 with three,
-                     -- whatever the head: what the tensor cores leave, the exponentials take. A last step that is not full
-                     -- costs a whole one. Four buffers let the products wait, rescaling each step costs a little (H200).
-                     cost = { latency = "3000 + ceil_div(" .. walked .. ", keys)*(100 + keys*((groups == 3 and 33 or 26)" ..
-                                " + (stages == 4 and 2.5 or 0) + (lazy == 0 and 0.6 or 0)))",
-                              issue = walked .. "*11*groups" } } } },
+                     shared = "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144",
+                     maps = { { "q", part = "head_dim", box = { "64", "64 * groups" } },
+                              { "k", part = "head_dim", box = { "64", "keys" } },
+                              { "v", part = "head_dim", box = { "64", "keys" } } },
+                     -- A block's tiles, or the longest one; cycles of a tile and of its steps as measured on an H200: what the
+                     -- tensor cores leave, the exponentials take.
+                     cost = { latency = "4000 + max(" .. steps .. ", ceil_div(" .. query_tiles .. ", sm_count)*(2500 + " ..
+                                "(causal == 1 and 0.5 or 1)*" .. steps .. "))", issue = "0" } } } },
     -- rows: query rows a warp
     { name = "simple", file = "1_simple.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "rows", { 1, 2, 4 } } },

@@ -9,6 +9,7 @@ return {
     { b = 3, lk = 200, hkv = 2, slots = 200, pad = 1, init = { k_len = any }, note = "no row is aligned" },
     { b = 2, lk = 2060, hkv = 1, slots = 2100, pad = 8,
       note = "aligned rows with a pitch; every split has keys, and small heads have more splits than columns" },
+    { b = 1, lk = 8192, hkv = 1, slots = 8200, note = "128 splits have keys with steps of 64" },
     { b = 5, lk = 700, hkv = 1, slots = 701, init = { k_len = any } },
     { b = 2, lk = 300, hkv = 1, slots = 300, init = { q = { "normal", 0, 8 } }, note = "one key takes it all" },
     { b = 2, lk = 300, hkv = 1, slots = 310, init = { q = { "uniform", 4, 8 }, k = { "uniform", -8, -4 } },
@@ -17,6 +18,8 @@ return {
       note = "every score far above 0: without the true maximum the exponential overflows" },
     { b = 2, lk = 200, hkv = 1, slots = 203, init = { q = { "uniform", 4, 8 }, k = { "offsets", 1 } },
       note = "scores grow from key to key by more than fp32's exponential reaches: the last one takes it all" },
+    { b = 2, lk = 200, hkv = 1, slots = 203, init = { q = { "uniform", -8, -4 }, k = { "offsets", 1 } },
+      note = "scores fall from key to key: the first piece takes it all, from the first warp's first tile" },
     { b = 9, lk = 3, hkv = 1, slots = 5, init = { k_len = { "index", 9 } }, note = "lengths past lk are cut" },
     { b = 9, lk = 20, hkv = 1, slots = 20, init = { k_begin = { "uniform", -4, 30 } }, note = "ranges past the cache are cut" },
     -- One tensor's rows alone are not aligned; one element more, and they would be.
@@ -43,5 +46,13 @@ return {
     "sdpa_decode b=1 lk=2048 hkv=2 slots=2048 group=6 head_dim=128 dtype=bf16",
     "sdpa_decode b=1 lk=32768 hkv=2 slots=32768 group=6 head_dim=128 dtype=bf16",
     "sdpa_decode b=1 lk=2048 hkv=4 slots=2048 group=7 head_dim=128 dtype=bf16",
+    -- contexts between, and several sequences
+    "sdpa_decode b=1 lk=1024 hkv=2 slots=1024 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=1 lk=8192 hkv=2 slots=8192 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=8 lk=1024 hkv=2 slots=8192 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=8 lk=8192 hkv=2 slots=65536 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=8 lk=32768 hkv=2 slots=262144 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=64 lk=1024 hkv=2 slots=65536 group=6 head_dim=128 dtype=bf16",
+    "sdpa_decode b=64 lk=8192 hkv=2 slots=524288 group=6 head_dim=128 dtype=bf16",
   },
 }

@@ -2,117 +2,30 @@
 """Times Tunesmith's kernels beside their peers in one process on one GPU, and prints ratios and the distance to the limit.
 
 Ours are found in a database through runtime/python/tunesmith.py and launched on PyTorch's tensors and stream; peers are
-PyTorch (cuBLAS, FlashAttention 2, cuDNN) and, where they are installed, mamba_ssm and causal_conv1d. Both sides are
-captured in CUDA graphs of several launches over rotated inputs, random data, and checked first, against a reference or each other.
-The limit of a row is the largest of its bytes over the memory bandwidth, its FLOPs over the rate of a large matrix product, both
-measured in the same run, and its special functions over what the SMs issue (16 a clock each); `limit` says which. Writes tests/bench/results/<device>.json and a table.
-Usage: peers.py --db FILE [--only FAMILY]... [--out DIR]
+PyTorch (cuBLAS, FlashAttention 2, cuDNN) and, where they are installed, FlashAttention 3, mamba_ssm and causal_conv1d. Both sides are
+captured in CUDA graphs of several launches over rotated inputs, random data, and checked first, against a reference or each other;
+ours and the peers take turns. The limit of a row is the largest of its bytes over the memory bandwidth, its FLOPs over the rate of a
+large matrix product, both measured in the same run, and its special functions over what the SMs issue (16 a clock each); `limit` says
+which. Writes tests/bench/results/<device>.json (not with --only) and a table. Exit 1 if a row of ours failed, which is then left out.
+The rows of attention are in peers_attention.py, how a row is measured in peers_measure.py.
+Usage: peers.py --db FILE [--only ROW]... [--out DIR]      ROW: gemm, sdpa, varlen, decode, norm, scan, conv, step
 """
 import argparse
 import datetime
-import importlib
 import json
 import pathlib
-import subprocess
 import sys
 
 import torch
 import torch.nn.functional as F
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "runtime/python"))
-import tunesmith  # noqa: E402
-
-
-def installed(module, name):
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError:
-        return None
-
+from peers_attention import ATTENTION
+from peers_measure import BF16, ROOT, Limits, Row, ask_driver, copies, installed, measure, rand, stored_defaults, tunesmith
+from peers_measure import relative_error  # noqa: F401 (scan_accuracy.py's)
 
 selective_scan_fn = installed("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
 selective_state_update = installed("mamba_ssm.ops.triton.selective_state_update", "selective_state_update")
 causal_conv1d_fn = installed("causal_conv1d", "causal_conv1d_fn")
-
-BF16 = torch.bfloat16
-
-
-def rand(*shape, dtype=BF16, scale=1.0):
-    return (torch.randn(*shape, device="cuda", dtype=torch.float32) * scale).to(dtype)
-
-
-def graph_us(calls, repeats=30):
-    """Median microseconds of one call: the list of calls (over rotated inputs) captured once, the graph replayed."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for call in calls:
-            call()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    launches = max(1, 16 // len(calls)) * len(calls)
-    with torch.cuda.graph(graph, stream=stream):
-        for i in range(launches):
-            calls[i % len(calls)]()
-    times = []
-    for _ in range(repeats + 5):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        graph.replay()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end) * 1e3 / launches)
-    times = sorted(times[5:])
-    return times[len(times) // 2]
-
-
-def least_us(call, repeats=20):
-    """Least microseconds of one call by itself: a limit is what the card can do, not what it does on average."""
-    times = []
-    for _ in range(repeats):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end) * 1e3)
-    return min(times)
-
-
-def limits():
-    """Of this card, now: copy (read plus written) and read bandwidth in bytes/us, bf16 matrix rate in FLOP/us."""
-    a = torch.randn(1 << 27, device="cuda")  # 512 MiB, ten times the L2, as the tuner's own copy limit
-    c = torch.empty_like(a)
-    copy = 2 * a.nbytes / least_us(lambda: c.copy_(a))
-    read = a.nbytes / least_us(lambda: a.sum())
-    x, y = rand(8192, 8192), rand(8192, 8192)
-    specials = 16 * torch.cuda.get_device_properties(0).multi_processor_count * int(ask_driver("clocks.max.sm").split()[0])
-    return copy, read, 2 * 8192**3 / graph_us([lambda: x @ y], 5), specials
-
-
-def ask_driver(what):
-    return subprocess.run(["nvidia-smi", "--query-gpu=" + what, "--format=csv,noheader", "--id=0"],
-                          stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-
-
-def stored_defaults(db):
-    """Microseconds of the default variant, by problem, as the tuner raced it against the winner."""
-    lines = subprocess.run([ROOT / "build/tune", "ls", "--json", "--db", db], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return {row["problem"]: row for row in map(json.loads, lines.splitlines()) if row.get("speedup")}
-
-
-class Row:
-    """One comparison: our problem with its arguments, peers as callables, FLOPs and bytes of the operation."""
-
-    def __init__(self, family, problem, sets, peers, flops, nbytes, tolerance):
-        self.family, self.problem, self.sets, self.peers = family, problem, sets, peers
-        self.flops, self.bytes, self.tolerance = flops, nbytes, tolerance
-        self.same = True  # the peers compute the same, so their errors are worth a look
-
-
-def copies(nbytes):
-    """How many input sets it takes to leave the 50 to 60 MB of L2 behind; one when a set is larger."""
-    return max(1, min(8, int(2.5e8 / max(nbytes, 1))))
 
 
 def gemm(m, n, k):
@@ -127,27 +40,6 @@ def gemm(m, n, k):
     extents = f"n={n} k={k}" if m == 1 else f"m={m} n={n} k={k}"
     return Row(family, f"{family} {extents} dtype=bf16 out=bf16 act=none", sets,
                {"cublas": lambda x, w: F.linear(x, w)}, 2 * m * n * k, 2 * (m * k + n * k + m * n), 1e-2)
-
-
-def sdpa(b, hq, hkv, lq, lk, d, causal):
-    nbytes = 2 * d * (2 * b * lq * hq + 2 * b * lk * hkv)
-    sets = []
-    for _ in range(copies(nbytes) if lq * lk < 1 << 22 else 1):
-        q, k, v = rand(b, lq, hq, d), rand(b, lk, hkv, d), rand(b, lk, hkv, d)
-        out = torch.empty_like(q)
-        args = dict(q=q.view(b * lq, -1), k=k.view(b * lk, -1), v=v.view(b * lk, -1), out=out.view(b * lq, -1), cu_q=None, cu_k=None,
-                    b=b, lq=lq, lk=lk, hq=hq, hkv=hkv, scale=d**-0.5)
-        sets.append((args, tuple(t.transpose(1, 2).contiguous() for t in (q, k, v)), "out"))
-
-    def peer(backend):
-        def call(q, k, v):
-            with torch.nn.attention.sdpa_kernel(backend):
-                return F.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=hq != hkv).transpose(1, 2)
-        return call
-    backend = torch.nn.attention.SDPBackend
-    return Row("sdpa", f"sdpa b={b} lq={lq} lk={lk} hq={hq} hkv={hkv} head_dim={d} dtype=bf16 causal={int(causal)} varlen=0", sets,
-               {"fa2": peer(backend.FLASH_ATTENTION), "cudnn": peer(backend.CUDNN_ATTENTION)},
-               4 * b * hq * lq * lk * d * (0.5 if causal else 1), nbytes, 1.5e-2)
 
 
 def norm(m, d):
@@ -253,52 +145,25 @@ SUITE = [
     (gemm, (1338, 3840, 1280)), (gemm, (1338, 17920, 1536)),
     (gemm, (1, 3072, 768)), (gemm, (1, 80, 1536)), (gemm, (1, 1536, 48)), (gemm, (1, 768, 1536)), (gemm, (1, 50280, 768)),
     (gemm, (1, 10240, 2560)),
-    (sdpa, (1, 16, 16, 1024, 1024, 80, False)), (sdpa, (1, 16, 16, 4096, 4096, 80, False)), (sdpa, (1, 12, 2, 2048, 2048, 128, True)),
+    *ATTENTION,
     (norm, (512, 768)), (norm, (2048, 2560)),
     *((scan, shape) for shape in SCANS), *((conv, shape) for shape in SCANS),
     *((step, (b, d, taps)) for taps in (0, 4) for b, d in ((1, 1536), (1, 5120), (8, 5120), (64, 5120), (256, 5120))),
 ]
 
 
-def relative_error(got, want):
-    return ((got.double() - want.double()).norm() / want.double().norm()).item()
-
-
-def measure(row, kernels, bandwidth, rate, specials, defaults):
-    kernel = kernels.find(row.problem)
-    scalars = {name: value for name, value in row.sets[0][0].items() if isinstance(value, (int, float))}
-    workspace = torch.empty(kernel.workspace_bytes(**scalars) + 256, device="cuda", dtype=torch.uint8)
-    prepared = [kernel.prepare(workspace=workspace.data_ptr(), **args) for args, _, _ in row.sets]
-    ours = [lambda c=call: c.launch(torch.cuda.current_stream()) for call in prepared]
-    ours[0]()
-    torch.cuda.synchronize()
-    args, inputs, out = row.sets[0]
-    reference = getattr(row, "reference", None) or next(iter(row.peers.values()), None)
-    error = None
-    if reference:
-        want = reference(*inputs).reshape(args[out].shape)
-        error = relative_error(args[out], want)
-        if not error <= row.tolerance:
-            raise SystemExit(f"{row.problem}: differs from the reference by {error:.2e} (allowed {row.tolerance})")
-    bounds = dict(memory=row.bytes / bandwidth, products=row.flops / rate)
-    if hasattr(row, "specials"):
-        bounds["special functions"] = row.specials / specials
-    binds = max(bounds, key=bounds.get)
-    limit = bounds[binds]
-    result = dict(family=row.family, problem=row.problem, variant=kernel.variant, error=error, us=round(graph_us(ours), 2),
-                  limit_us=round(limit, 2), limit=binds)
-    result["share_of_limit"] = round(limit / result["us"], 3)
-    tuned = defaults.get(row.problem)
-    result["speedup_over_default"] = round(tuned["speedup"], 2) if tuned else None  # None: the nearest bucket served
-    for name, peer in row.peers.items():
-        try:
-            if hasattr(row, "reference") and row.same:
-                result[name + "_error"] = relative_error(peer(*inputs).reshape(want.shape), want)
-            result[name + "_us"] = round(graph_us([lambda i=inputs: peer(*i) for _, inputs, _ in row.sets]), 2)
-        except RuntimeError as failure:
-            result[name + "_us"] = None
-            print(f"{row.problem}: {name} cannot run here: {failure}", file=sys.stderr)
-    return result
+def line(result):
+    """A row of the table."""
+    rate = next((f"{result[key]:.{digits}f} {unit}" for key, digits, unit in (("tflop_per_s", 1, "TFLOP/s"), ("tb_per_s", 2, "TB/s"))
+                 if key in result), "")
+    cells = [f"{key[:-3]} {value} ({value / result['us']:.2f}x)" for key, value in result.items()
+             if key.endswith("_us") and key not in ("limit_us", "alone_us") and value]
+    if "alone_us" in result:
+        cells.append(f"alone {' + '.join(map(str, result['alone_us']))} (we take {result['over_alone']:.3f} of that)")
+    if result["speedup_over_default"]:
+        cells.append(f"default ({result['speedup_over_default']:.2f}x)")
+    return (f"{result['problem']:84} {result['us']:9.2f} {result['limit_us']:7.2f} {result['share_of_limit']:6.1%} {rate:>12}  "
+            + "  ".join(cells))
 
 
 def main():
@@ -309,33 +174,36 @@ def main():
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    copy, read, rate, specials = limits()
+    limits = Limits()
     report = dict(device=torch.cuda.get_device_name(), driver=ask_driver("driver_version"), date=datetime.date.today().isoformat(),
                   torch=torch.__version__, cuda=torch.version.cuda, cudnn=torch.backends.cudnn.version(),
-                  copy_tb_per_s=round(copy / 1e6, 3), read_tb_per_s=round(read / 1e6, 3),
-                  matmul_tflop_per_s=round(rate / 1e6, 1), rows=[])
+                  copy_tb_per_s=round(limits.copy / 1e6, 3), read_tb_per_s=round(limits.read / 1e6, 3),
+                  matmul_tflop_per_s=round(limits.products / 1e6, 1), rows=[])
     print(f"{report['device']}: copy {report['copy_tb_per_s']} TB/s, read {report['read_tb_per_s']} TB/s, "
           f"bf16 matrix product {report['matmul_tflop_per_s']} TFLOP/s")
     defaults = stored_defaults(options.db)
-    print(f"{'problem':72} {'ours us':>9} {'limit':>7} {'share':>6}  peers (us, ratio to ours)")
-    kernels = tunesmith.Kernels(tunesmith.Device("cuda"), options.db)
+    print(f"{'problem':84} {'ours us':>9} {'limit':>7} {'share':>6} {'rate':>12}  peers (us, ratio to ours)")
+    kernels, failed = tunesmith.Kernels(tunesmith.Device("cuda"), options.db), False
     for make, shape in SUITE:
         if options.only and make.__name__ not in options.only:
             continue
-        result = measure(make(*shape), kernels, max(copy, read), rate, specials, defaults)
+        row = make(*shape)
+        try:
+            result = measure(row, kernels, limits, defaults)
+        except (RuntimeError, tunesmith.TunesmithError) as failure:
+            print(f"{row.problem}: {failure}", file=sys.stderr, flush=True)
+            failed = True
+            continue
         report["rows"].append(result)
-        peers = "  ".join(f"{key[:-3]} {value} ({value / result['us']:.2f}x)" for key, value in result.items()
-                          if key.endswith("_us") and key != "limit_us" and value)
-        gain = result["speedup_over_default"]
-        peers += f"  default ({gain:.2f}x)" if gain else ""
-        print(f"{result['problem'][:72]:72} {result['us']:9.2f} {result['limit_us']:7.2f} {result['share_of_limit']:6.1%}  {peers}", flush=True)
+        print(line(result), flush=True)
     if not options.only:
         name = report["device"].lower().replace(" ", "-")
         path = options.out / f"{name}.json"
         options.out.mkdir(exist_ok=True)
         path.write_text(json.dumps(report, indent=1) + "\n")
         print(f"written: {path}")
+    return failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

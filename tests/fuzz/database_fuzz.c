@@ -46,6 +46,11 @@ static void evaluate(const rt_launch_data *data) {
                 fuzz_check_error(rt_formula_eval(data, data->steps[i].grid[axis], &values,
                                                  INT32_MAX, "grid", &value, &err),
                                  &err);
+        for (size_t i = 0; i < data->step_count; i++)
+            for (size_t m = 0; m < data->steps[i].map_count; m++)
+                fuzz_check_error(rt_formula_eval(data, data->steps[i].maps[m].rows, &values,
+                                                 UINT32_MAX, "rows of a map", &value, &err),
+                                 &err);
     }
     unsigned char args[4096];
     rt_values values;

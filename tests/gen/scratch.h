@@ -83,6 +83,7 @@ static inline void scratch_open(scratch *s, const scratch_parts *parts) {
     scratch_file(s, "f/cases.lua",
                  scratch_or(parts->cases, "return { verify = { { m = 1, k = 1 } } }\n"));
     scratch_file(s, "shared/prelude.c.in", "prelude\n");
+    scratch_file(s, "shared/prelude.cu.in", "prelude\n");
     scratch_file(
         s, "targets/t.lua",
         scratch_or(
@@ -100,6 +101,7 @@ static inline void scratch_close(scratch *s) {
         "f/part.c.in",
         "f/cases.lua",
         "shared/prelude.c.in",
+        "shared/prelude.cu.in",
         "targets/t.lua",
         "f",
         "shared",

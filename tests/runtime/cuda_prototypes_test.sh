@@ -1,10 +1,10 @@
 #!/bin/bash
-# Every prototype and constant of runtime/cuda_driver.h against a toolkit's cuda.h; skipped where there is none.
+# Every prototype and constant of runtime/cuda_driver.h against a toolkit's cuda.h; skipped where there is none of CUDA 12.0 or newer.
 cd "$(dirname "$0")/../.." || exit 1
 for header in ${CUDA_HOME:+"$CUDA_HOME/include/cuda.h"} /usr/local/cuda/include/cuda.h /usr/include/cuda.h; do
     [ -f "$header" ] && break
 done
-[ -f "$header" ] || exit 77
+[ -f "$header" ] && [ "$(sed -n 's/^#define CUDA_VERSION //p' "$header")" -ge 12000 ] || exit 77
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 
 # The internal view of cuda.h declares the exported names as they are, without its renaming macros.
@@ -16,6 +16,7 @@ cat >"$work/prototypes.c" <<'C'
 #define CHECK(symbol, parameters)                                                            \
     _Static_assert(__builtin_types_compatible_p(__typeof__(&symbol), CUresult(*) parameters), #symbol);
 RT_CUDA_FUNCTIONS(CHECK)
+RT_CUDA_NEWER_FUNCTIONS(CHECK)
 C
 cc -std=gnu17 -I. -DTOOLKIT_HEADER="<$header>" -fsyntax-only "$work/prototypes.c" || exit 1
 
@@ -25,7 +26,7 @@ names=$(sed -n '/^enum {/,/^};/p' runtime/cuda_driver.h | grep -oE '^ +CU[A-Z0-9
     echo '#include "runtime/cuda_driver.h"'
     echo 'const int ours[] = {'
     for n in $names; do echo "$n,"; done
-    echo '}; const int sizes[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid) };'
+    echo '}; const int sizes[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap) };'
 } >"$work/ours.c"
 {
     echo '#include TOOLKIT_HEADER'
@@ -35,7 +36,7 @@ names=$(sed -n '/^enum {/,/^};/p' runtime/cuda_driver.h | grep -oE '^ +CU[A-Z0-9
     cat <<'C'
 };
 int main(void) {
-    static const int want[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid) };
+    static const int want[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap) };
     int bad = 0;
     for (unsigned i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
         if (ours[i] != theirs[i].value) bad = 1, printf("%s is %d, not %d\n", theirs[i].name, theirs[i].value, ours[i]);

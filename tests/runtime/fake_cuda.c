@@ -27,7 +27,7 @@ struct CUmod_st {
 };
 struct CUfunc_st {
     char name[64];
-    int fixed_shared;
+    int fixed_shared, maps;
 };
 struct CUgraph_st {
     int nodes;
@@ -37,7 +37,7 @@ struct CUgraphExec_st {
 };
 
 static struct CUctx_st contexts[4];
-static struct CUfunc_st functions[2] = {{"plain", 0}, {"fixed", 1024}};
+static struct CUfunc_st functions[3] = {{"plain", 0, 0}, {"fixed", 1024, 0}, {"mapped", 0, 2}};
 static size_t allocated;
 static CUevent captured[FAKE_MAX_EVENTS]; /* of the last capture; there is one graph at a time */
 static float clock_ms;
@@ -271,7 +271,7 @@ EXPORT cuModuleUnload(CUmodule module) {
 EXPORT cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
     NEED_SAFE();
     (void)module;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         if (strcmp(functions[i].name, name) == 0) return *function = &functions[i], CUDA_SUCCESS;
     return FAKE_NOT_FOUND;
 }
@@ -283,6 +283,25 @@ EXPORT cuFuncSetAttribute(CUfunction function, CUfunction_attribute attribute, i
     if (attribute != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) return FAKE_INVALID_VALUE;
     return (void)function, fake.dynamic_limit = value, CUDA_SUCCESS;
 }
+/* The map names its matrix: the address first, its rows last. */
+EXPORT cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, uint32_t rank,
+                              void *memory, const uint64_t *dimensions, const uint64_t *strides,
+                              const uint32_t *box, const uint32_t *element_strides,
+                              CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle,
+                              CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
+    NEED_CONTEXT();
+    if ((size_t)map % 64 || rank != 3 || box[1] > 256) return FAKE_INVALID_VALUE;
+    fake.map.count++;
+    fake.map.type = type, fake.map.interleave = interleave, fake.map.swizzle = swizzle;
+    fake.map.promotion = promotion, fake.map.fill = fill, fake.map.memory = memory;
+    memcpy(fake.map.dimensions, dimensions, sizeof fake.map.dimensions);
+    memcpy(fake.map.strides, strides, sizeof fake.map.strides);
+    memcpy(fake.map.box, box, sizeof fake.map.box);
+    memcpy(fake.map.element_strides, element_strides, sizeof fake.map.element_strides);
+    map->opaque[0] = (uint64_t)(size_t)memory;
+    map->opaque[15] = dimensions[1];
+    return CUDA_SUCCESS;
+}
 EXPORT cuLaunchKernel(CUfunction function, unsigned int gx, unsigned int gy, unsigned int gz,
                       unsigned int bx, unsigned int by, unsigned int bz, unsigned int shared,
                       CUstream stream, void **parameters, void **extra) {
@@ -292,6 +311,8 @@ EXPORT cuLaunchKernel(CUfunction function, unsigned int gx, unsigned int gy, uns
     memcpy(fake.launch.grid, grid, sizeof grid);
     memcpy(fake.launch.block, block, sizeof block);
     memcpy(fake.launch.args, parameters[0], sizeof fake.launch.args);
+    for (int i = 0; i < function->maps; i++)
+        memcpy(&fake.launch.maps[i], parameters[1 + i], sizeof fake.launch.maps[i]);
     fake.launch.shared = shared;
     fake.launch.stream = stream;
     if (!record(stream)) fake.launch.count++;

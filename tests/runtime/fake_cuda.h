@@ -23,7 +23,19 @@ typedef struct fake_state {
         unsigned grid[3], block[3], shared;
         CUstream stream;
         unsigned char args[64];
+        CUtensorMap maps[2]; /* of `mapped` */
     } launch;
+    struct {
+        int count;
+        CUtensorMapDataType type;
+        CUtensorMapInterleave interleave;
+        CUtensorMapSwizzle swizzle;
+        CUtensorMapL2promotion promotion;
+        CUtensorMapFloatOOBfill fill;
+        const void *memory;
+        uint64_t dimensions[3], strides[2];
+        uint32_t box[3], element_strides[3];
+    } map; /* the last one */
 } fake_state;
 
 enum { FAKE_MAX_EVENTS = 64 };

@@ -102,6 +102,14 @@ static void refuses_bad_arguments(void **state) {
     for (int i = 0; i < 4; i++) assert_int_equal(out[i], 7);
 }
 
+/* Tensor maps: what a GPU's kernel may have, and the CPU's may not. */
+#define MAPPED_TWO                                                                                                      \
+    "\"args\":[{\"name\":\"out\",\"type\":\"ptr\",\"offset\":8},{\"name\":\"pitch\",\"type\":\"i64\",\"offset\":16}]," \
+    "\"extents\":[],\"workspace\":\"0\","
+#define MAP                                                                                    \
+    "\"maps\":[{\"tensor\":\"out\",\"pitch\":\"pitch\",\"bytes\":4,\"columns\":\"4\",\"rows\":\"1\"," \
+    "\"part\":4,\"box\":[8,1]}]"
+
 static void refuses_bad_parts(void **state) {
     (void)state;
     static const struct {
@@ -116,6 +124,13 @@ static void refuses_bad_parts(void **state) {
          "\"launches\":[{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"block\":[\"1\",\"1\",\"1\"],"
          "\"shared\":\"0\"}]}",
          "for the GPU"},
+        {"{\"format\":2,\"kind\":\"cuda\",\"args_bytes\":24," MAPPED_TWO
+         "\"launches\":[{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"block\":[\"1\",\"1\",\"1\"],"
+         "\"shared\":\"0\"," MAP "}]}",
+         "for the GPU"},
+        {"{\"format\":2,\"kind\":\"cpu\",\"args_bytes\":24," MAPPED_TWO
+         "\"launches\":[{\"entry\":\"copy\",\"grid\":[\"1\",\"1\",\"1\"],\"scratch\":\"0\"," MAP "}]}",
+         "maps are for CUDA"},
         {"nonsense", "launch data"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
