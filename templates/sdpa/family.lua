@@ -76,19 +76,18 @@ return {
     -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring. turns: one warpgroup starts
     -- its products after another.
     { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg", "tma" },
-      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 4, 5, 6 } },
-                   { "turns", { 0, 1 } }, { "lazy", { 0, 8 } } },
+      tunables = { { "groups", { 2, 3 } }, { "keys", { 64, 96, 128, 160 } }, { "stages", { 5, 6 } }, { "turns", { 0, 1 } } },
       constraints = {
         "dtype == 'fp16' or dtype == 'bf16'",
         -- Registers for scores, weights and output: 232 a thread with two groups, 160 with three.
         "groups == 2 or keys <= 96 and head_dim <= 80",
         "keys <= 128 or head_dim <= 80",
-        "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 <= shared_block_bytes",
+        "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 + 272 * varlen <= shared_block_bytes",
       },
       workspace = "0",
       launches = { { entry = "sdpa_wgmma", grid = { "min(b * hq * ceil_div(lq, 64 * groups), sm_count)", "1", "1" },
                      block = { "128 * groups + 128", "1", "1" },
-                     shared = "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144",
+                     shared = "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 + 272 * varlen",
                      maps = { { "q", part = "head_dim", box = { "64", "64 * groups" } },
                               { "k", part = "head_dim", box = { "64", "keys" } },
                               { "v", part = "head_dim", box = { "64", "keys" } } },
