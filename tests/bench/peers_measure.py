@@ -44,7 +44,6 @@ class Row:
         self.specials = 0  # special functions
         self.rate = None  # "tflop_per_s" or "tb_per_s", whichever tells more
         self.alone = []  # rows whose times are added up and compared with this one's
-        self.newer = ()  # arguments that kernels of older databases do not take
 
 
 # ---- time ----
@@ -146,13 +145,9 @@ def relative_error(got, want):
 def ours(row, kernels):
     """Our kernel for a row's problem, and a call that launches it for each set of inputs."""
     kernel = kernels.find(row.problem)
-    taken = {member["name"] for member in kernel.launch_data["args"]}
     scalars = {name: value for name, value in row.sets[0][0].items() if isinstance(value, (int, float))}
     workspace = torch.empty(kernel.workspace_bytes(**scalars) + 256, device="cuda", dtype=torch.uint8)
-    calls = []
-    for args, _, _ in row.sets:
-        args = {name: value for name, value in args.items() if name in taken or name not in row.newer}
-        calls.append(kernel.prepare(workspace=workspace.data_ptr(), **args))
+    calls = [kernel.prepare(workspace=workspace.data_ptr(), **args) for args, _, _ in row.sets]
     return kernel, [lambda call=call, kept=workspace: call.launch(torch.cuda.current_stream()) for call in calls]
 
 

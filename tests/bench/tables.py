@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests/bench/results"
-PEERS = {"cublas": "cuBLAS", "fa2": "FlashAttention 2", "cudnn": "cuDNN", "torch": "PyTorch", "mamba_ssm": "mamba_ssm", "causal_conv1d": "causal_conv1d",
+PEERS = {"cublas": "cuBLAS", "fa2": "FlashAttention 2", "fa3": "FlashAttention 3", "cudnn": "cuDNN", "torch": "PyTorch", "mamba_ssm": "mamba_ssm", "causal_conv1d": "causal_conv1d",
          "openblas": "OpenBLAS", "loop": "plain C loop"}
 
 
