@@ -29,8 +29,8 @@ ts_status tuner_rig_create(ts_device *device, void *stream, const tuner_trial *t
 void tuner_rig_free(tuner_rig *rig);
 
 /* Adds slab copies between which timed launches rotate, at most `max_bytes` or TUNER_MAX_SLABS of
- * them. Cold: until together they are larger than the device's last-level cache, so that a launch
- * finds its inputs in memory. Warm: no more than stay in that cache together. */
+ * them. Cold: until together they are so much larger than the device's last-level cache that a
+ * launch finds its inputs in memory. Warm: no more than stay in that cache together. */
 ts_status tuner_rig_widen(tuner_rig *rig, bool warm, int64_t max_bytes, ts_err *err);
 
 /* Launches `kernel` on slab `index`, asynchronously on a GPU. The workspace must have been

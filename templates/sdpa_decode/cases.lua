@@ -51,8 +51,6 @@ return {
     "sdpa_decode b=1 lk=8192 hkv=2 slots=8192 group=6 head_dim=128 dtype=bf16",
     "sdpa_decode b=8 lk=1024 hkv=2 slots=8192 group=6 head_dim=128 dtype=bf16",
     "sdpa_decode b=8 lk=8192 hkv=2 slots=65536 group=6 head_dim=128 dtype=bf16",
-    "sdpa_decode b=8 lk=32768 hkv=2 slots=262144 group=6 head_dim=128 dtype=bf16",
     "sdpa_decode b=64 lk=1024 hkv=2 slots=65536 group=6 head_dim=128 dtype=bf16",
-    "sdpa_decode b=64 lk=8192 hkv=2 slots=524288 group=6 head_dim=128 dtype=bf16",
   },
 }

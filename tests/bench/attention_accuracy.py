@@ -8,6 +8,7 @@ broken. A row that sees no key must be exactly 0. Beside it, the error of the fo
 Ours is whatever the database chose for the problem; cases are small, but for one whose rows lie 32 MiB apart (10 GB).
 Writes tests/bench/results/<device>-attention-accuracy.json and a table. Exit 1 if the rule is broken or a kernel is missing.
 Usage: attention_accuracy.py --db FILE [--out DIR]
+       attention_accuracy.py --problems          what the database must have been tuned for, a line each
 """
 import argparse
 import datetime
@@ -142,11 +143,23 @@ def errors(kernels, name, d, causal, lengths, packed, ranges, storage):
                 share=share, holds=share <= 1)
 
 
+def problems():
+    """One for each kernel that the cases need."""
+    for d, name, causal, packed in itertools.product(HEADS, DTYPES, (0, 1), (0, 1)):
+        hq, hkv = HEADS[d]
+        yield f"sdpa b=2 lq=1000 lk=1000 hq={hq} hkv={hkv} head_dim={d} dtype={name} causal={causal} varlen={packed}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--db", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--db")
+    what.add_argument("--problems", action="store_true")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/bench/results")
     options = parser.parse_args()
+    if options.problems:
+        print(*problems(), sep="\n")
+        return 0
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = False
     kernels = tunesmith.Kernels(tunesmith.Device("cuda"), options.db)

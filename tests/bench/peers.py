@@ -9,6 +9,7 @@ large matrix product, both measured in the same run, and its special functions o
 which. Writes tests/bench/results/<device>.json (not with --only) and a table. Exit 1 if a row of ours failed, which is then left out.
 The rows of attention are in peers_attention.py, how a row is measured in peers_measure.py.
 Usage: peers.py --db FILE [--only ROW]... [--out DIR]      ROW: gemm, sdpa, varlen, decode, norm, scan, conv, step
+       peers.py --problems     what the database should have been tuned for besides the families' model shapes, a line each
 """
 import argparse
 import datetime
@@ -19,7 +20,7 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from peers_attention import ATTENTION
+from peers_attention import ATTENTION, problems
 from peers_measure import BF16, ROOT, Limits, Row, ask_driver, copies, installed, measure, rand, stored_defaults, tunesmith
 from peers_measure import relative_error  # noqa: F401 (scan_accuracy.py's)
 
@@ -168,10 +169,15 @@ def line(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--db", required=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--db")
+    what.add_argument("--problems", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/bench/results")
     options = parser.parse_args()
+    if options.problems:
+        print(*problems(), sep="\n")
+        return
     torch.manual_seed(0)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     limits = Limits()

@@ -69,6 +69,10 @@ def heads_outermost(*tensors):
     return tuple(t.transpose(1, 2).contiguous() for t in tensors)
 
 
+def sdpa_problem(b, hq, hkv, lq, lk, d, causal, packed=False):
+    return f"sdpa b={b} lq={lq} lk={lk} hq={hq} hkv={hkv} head_dim={d} dtype=bf16 causal={int(causal)} varlen={int(packed)}"
+
+
 def sdpa(b, hq, hkv, lq, lk, d, causal):
     nbytes = 2 * d * (2 * b * lq * hq + 2 * b * lk * hkv)
     sets = []
@@ -80,13 +84,17 @@ def sdpa(b, hq, hkv, lq, lk, d, causal):
     peers = pytorch(hq, hkv, causal)
     if flash_attn_func:
         peers["fa3"] = lambda q, k, v, *_: output(flash_attn_func(q, k, v, causal=causal))
-    row = Row("sdpa", f"sdpa b={b} lq={lq} lk={lk} hq={hq} hkv={hkv} head_dim={d} dtype=bf16 causal={int(causal)} varlen=0", sets, peers,
+    row = Row("sdpa", sdpa_problem(b, hq, hkv, lq, lk, d, causal), sets, peers,
               4 * b * hq * lq * lk * d * (0.5 if causal else 1), nbytes, TOLERANCE)
     rows, sequences = some_rows(lq), sorted({0, b - 1})
     row.reference = lambda q, k, v, *_: torch.cat([attention(q[s], k[s], v[s], causal, rows) for s in sequences])
     row.picked = lambda out: torch.cat([out.reshape(b, lq, hq, d)[s, rows] for s in sequences])
     row.rate = "tflop_per_s"
     return row
+
+
+def varlen_problem(lengths, hq, hkv, d):
+    return sdpa_problem(len(lengths), hq, hkv, max(lengths), max(lengths), d, False, True)
 
 
 def varlen(lengths, hq, hkv, d):
@@ -103,8 +111,7 @@ def varlen(lengths, hq, hkv, d):
     if flash_attn_varlen_func:
         peers["fa3"] = lambda q, k, v: output(flash_attn_varlen_func(q, k, v, cu_seqlens_q=offsets, cu_seqlens_k=offsets,
                                                                     max_seqlen_q=longest, max_seqlen_k=longest, causal=False))
-    row = Row("sdpa", f"sdpa b={b} lq={longest} lk={longest} hq={hq} hkv={hkv} head_dim={d} dtype=bf16 causal=0 varlen=1",
-              [(args, (q, k, v), "out")], peers, 4 * hq * d * sum(n * n for n in lengths), 4 * d * total * (hq + hkv), TOLERANCE)
+    row = Row("sdpa", varlen_problem(lengths, hq, hkv, d), [(args, (q, k, v), "out")], peers, 4 * hq * d * sum(n * n for n in lengths), 4 * d * total * (hq + hkv), TOLERANCE)
     parts = [slice(begin, end) for begin, end in zip(begins, begins[1:])]
     rows = [some_rows(n) for n in lengths]
     row.reference = lambda q, k, v: torch.cat([attention(q[p], k[p], v[p], False, r) for p, r in zip(parts, rows)])
@@ -112,6 +119,10 @@ def varlen(lengths, hq, hkv, d):
     row.rate = "tflop_per_s"
     row.alone = [sdpa(1, hq, hkv, n, n, d, False) for n in lengths]
     return row
+
+
+def decode_problem(b, hq, hkv, lk, d):
+    return f"sdpa_decode b={b} lk={lk} hkv={hkv} slots={b * lk} group={hq // hkv} head_dim={d} dtype=bf16"
 
 
 def decode(b, hq, hkv, lk, d):
@@ -134,8 +145,7 @@ def decode(b, hq, hkv, lk, d):
         return output(flash_attn_with_kvcache(q, k, v, cache_seqlens=lengths, scheduler_metadata=metadata[0]))
     if flash_attn_with_kvcache:
         peers["fa3"] = fa3
-    row = Row("sdpa_decode", f"sdpa_decode b={b} lk={lk} hkv={hkv} slots={b * lk} group={hq // hkv} head_dim={d} dtype=bf16", sets, peers,
-              4 * b * hq * lk * d, nbytes, TOLERANCE)
+    row = Row("sdpa_decode", decode_problem(b, hq, hkv, lk, d), sets, peers, 4 * b * hq * lk * d, nbytes, TOLERANCE)
     row.reference = lambda q, k, v, *_: torch.cat([attention(q[s], k[s], v[s], False) for s in range(b)])
     row.rate = "tb_per_s"
     return row
@@ -149,3 +159,9 @@ ATTENTION = [
     (varlen, ((256, 1024, 4096, 5184), *VISION, 80)),
     *((decode, (b, *TEXT, n, 128)) for b, n in itertools.product((1, 8, 64), (1024, 8192, 32768)) if b * n <= 64 * 8192),
 ]
+
+
+def problems():
+    """What they need of a database; the families' own lists leave out what would take long on a CPU."""
+    named = {sdpa: sdpa_problem, varlen: varlen_problem, decode: decode_problem}
+    yield from (named[make](*shape) for make, shape in ATTENTION)
