@@ -169,9 +169,9 @@ def line(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--db")
-    what.add_argument("--problems", action="store_true")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--db")
+    mode.add_argument("--problems", action="store_true")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/bench/results")
     options = parser.parse_args()
