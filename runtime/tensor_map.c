@@ -14,7 +14,7 @@ static uint64_t pitch_bytes(const rt_boxed *matrix) {
     return (uint64_t)matrix->pitch * matrix->box.element_bytes;
 }
 
-/* `has_map` of templates/sdpa/tensor_map.cu.in, and what a kernel that has work need not ask. */
+/* `has_map` of templates/shared/tensor_map.cu.in, and what a kernel that has work need not ask. */
 static bool can_be_mapped(const rt_boxed *matrix) {
     uint64_t pitch = pitch_bytes(matrix), at = (uintptr_t)matrix->data;
     return at && matrix->rows && matrix->parts && (at | pitch) % 16 == 0 &&

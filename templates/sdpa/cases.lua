@@ -15,6 +15,10 @@ return {
       note = "every score far below 0: a finite stand-in for -inf would win" },
     { b = 1, lq = 20, lk = 70, hq = 1, hkv = 1, init = { q = { "uniform", 3, 6 }, k = { "uniform", 3, 6 } },
       note = "every score far above 0: without the true maximum the exponential overflows" },
+    { b = 1, lq = 150, lk = 400, hq = 2, hkv = 1, init = { q = { "normal", 0, 0.003 }, k = { "offsets", 1 } },
+      note = "scores grow from key to key in some rows, fall in others" },
+    { b = 1, lq = 20, lk = 300, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "offsets", 1 } },
+      note = "scores grow from key to key by more than fp32's exponential reaches: the last one takes it all" },
     -- One tensor's rows alone are not aligned; one element more, and they would be.
     { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { q = 7 } },
     { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { k = 7 } },

@@ -2,9 +2,11 @@
 -- Costs (tuner/rank.c). Keys that a block walks: with causal masking half of the square is never touched.
 local walked = "(causal == 1 and max(lk - lq/2, keys) or lk)"
 
--- Version wgmma: tiles of queries, cycles of the steps of the longest.
+-- Version wgmma. Shared memory: two tiles of Q, the ring, its barriers, what is said of the tiles.
+local wgmma_shared = "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 + 272 * varlen"
+-- Tiles of queries, cycles of the steps of the longest.
 local query_tiles = "b*hq*ceil_div(lq, 64*groups)"
-local steps = "ceil_div(lk, keys)*(250 + keys*(groups == 3 and 1.34 or 1)*(11.2 + head_dim/20)*" ..
+local steps = "ceil_div(lk, keys)*(250 + keys*(groups == 3 and 1.46 or 1)*(9.5 + head_dim/19)*" ..
   "(turns == 0 and head_dim > 80 and 1.05 or 1))"
 
 return {
@@ -49,12 +51,11 @@ return {
   versions = {
     -- First, so that its default is the one wherever matrix instructions take the type; simple is everybody else's.
     -- tiles: 16-row tiles of queries a warp. keys: keys a step. stages: buffers of K and of V. q_regs: Q
-    -- fragments live in registers (or are read again each step). lazy: how much (as a power of 2) a row maximum
-    -- may grow before the sums are rescaled. A row of 80 elements has a pitch of 88 in shared memory.
+    -- fragments live in registers (or are read again each step). A row of 80 elements has a pitch of 88 in shared memory.
     { name = "flash", file = "2_flash.cu.in", kind = "cuda", needs = { "ldmatrix" },
       tunables = { { "warps", { 4, 8 } }, { "tiles", { 1, 2 } }, { "keys", { 32, 64, 128 } }, { "stages", { 1, 2 } },
-                   { "q_regs", { 0, 1 } }, { "lazy", { 0, 8 } } },
-      default = { warps = 4, tiles = 1, keys = 64, stages = 'has("cp_async") and 2 or 1', q_regs = 1, lazy = 8 },
+                   { "q_regs", { 0, 1 } } },
+      default = { warps = 4, tiles = 1, keys = 64, stages = 'has("cp_async") and 2 or 1', q_regs = 1 },
       constraints = {
         'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
         'stages == 1 or has("cp_async")',
@@ -71,8 +72,8 @@ return {
                      shared = "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys)",
                      -- a step: its barriers and copies (hidden by a second stage), the products, the exponentials
                      cost = { latency = walked .. "*((stages == 1 and 900 or 400)/keys" ..
-                                " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + (lazy > 0 and 10 or 12)))",
-                              issue = walked .. "*tiles*warps/4*(0.1*head_dim + (lazy > 0 and 8 or 9))" } } } },
+                                " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + 10))",
+                              issue = walked .. "*tiles*warps/4*(0.1*head_dim + 8)" } } } },
     -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring. turns: one warpgroup starts
     -- its products after another.
     { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg", "tma" },
@@ -82,12 +83,13 @@ return {
         -- Registers for scores, weights and output: 232 a thread with two groups, 160 with three.
         "groups == 2 or keys <= 96 and head_dim <= 80",
         "keys <= 128 or head_dim <= 80",
-        "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 + 272 * varlen <= shared_block_bytes",
+        "turns == 1 or groups == 2 and (keys < 128 or head_dim <= 80) or groups == 3 and keys < 96",
+        wgmma_shared .. " <= shared_block_bytes",
       },
       workspace = "0",
       launches = { { entry = "sdpa_wgmma", grid = { "min(b * hq * ceil_div(lq, 64 * groups), sm_count)", "1", "1" },
                      block = { "128 * groups + 128", "1", "1" },
-                     shared = "128 * ceil_div(head_dim, 64) * (128 * groups + stages * keys) + 16 * stages + 144 + 272 * varlen",
+                     shared = wgmma_shared,
                      maps = { { "q", part = "head_dim", box = { "64", "64 * groups" } },
                               { "k", part = "head_dim", box = { "64", "keys" } },
                               { "v", part = "head_dim", box = { "64", "keys" } } },

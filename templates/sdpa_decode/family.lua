@@ -4,6 +4,8 @@ local partials = "4 * splits * b * hkv * group * (head_dim + 2)"
 -- 16-byte pieces of K and V of a lane; its queries and sums, 8 or 4 columns of each head; scores. Beyond this something
 -- spills on some target (ptxas 13.0).
 local registers = "2*group*(16 // bytes(dtype)) + unroll*(8 + group) <= 190"
+-- Matrix instructions were faster in 16 bits wherever both were measured.
+local without_mma = 'dtype == "fp32" or not has("mma_m16n8k16")'
 
 -- Version mma. Bytes of a key, K and V; with the pitch of 88 that a row of 80 elements has in shared memory.
 local key_bytes, padded_bytes = "(4 * head_dim)", "(4 * (head_dim == 80 and 88 or head_dim))"
@@ -73,7 +75,7 @@ return {
     { name = "split", file = "2_split.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "unroll", { 1, 2, 4 } }, { "splits", { 4, 8, 16, 32, 64, 128 } } },
       default = { warps = 4, unroll = 2, splits = 32 },
-      constraints = { registers },
+      constraints = { registers, without_mma },
       workspace = partials,
       launches = {
         { entry = "sdpa_decode_split", grid = { "b * hkv * splits", "1", "1" }, block = { "32 * warps", "1", "1" }, shared = "0" },
@@ -81,7 +83,7 @@ return {
       } },
     { name = "one_pass", file = "1_one_pass.cu.in", kind = "cuda", needs = {},
       tunables = { { "warps", { 4, 8 } }, { "unroll", { 1, 2, 4 } } },
-      constraints = { registers },
+      constraints = { registers, without_mma },
       workspace = "0",
       launches = { { entry = "sdpa_decode_one_pass", grid = { "b * hkv", "1", "1" }, block = { "32 * warps", "1", "1" },
                      shared = "0" } } },
