@@ -60,9 +60,7 @@ return {
         'dtype == "fp16" or dtype == "bf16" and has("mma_m16n8k16")',
         'stages == 1 or has("cp_async")',
         -- Registers: beyond these something spills on some target (ptxas 13.0).
-        "tiles == 1 or keys == 32 or keys == 64 and stages == 1 and head_dim < 128",
-        "tiles == 1 or head_dim < 80 or q_regs == 0 or keys == 32 and stages == 1",
-        "tiles == 1 or head_dim < 128 or q_regs == 0 and stages == 1",
+        "tiles == 1 or keys <= 64 and (head_dim < 128 or q_regs == 0)",
         "head_dim < 128 or keys < 128 or q_regs == 0 or stages == 1",
         "2 * (head_dim == 80 and 88 or head_dim) * (16 * tiles * warps + 2 * stages * keys) <= shared_block_bytes",
       },
@@ -73,7 +71,7 @@ return {
                      -- a step: its barriers and copies (hidden by a second stage), the products, the exponentials
                      cost = { latency = walked .. "*((stages == 1 and 900 or 400)/keys" ..
                                 " + tiles*((0.15 + 0.02*(1 - q_regs))*head_dim + 10))",
-                              issue = walked .. "*tiles*warps/4*(0.1*head_dim + 8)" } } } },
+                              issue = walked .. "*warps/4*(0.05*head_dim + tiles*(0.05*head_dim + 8))" } } } },
     -- groups: warpgroups of 64 query rows. keys: keys a step. stages: tiles of K or V in the ring. turns: one warpgroup starts
     -- its products after another.
     { name = "wgmma", file = "3_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg", "tma" },
