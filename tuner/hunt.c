@@ -8,8 +8,9 @@
 #include "campaign.h"
 
 /* A problem keeps the device for so many candidates before another gets its turn: its inputs are
- * there. */
-enum { TURN = 12 };
+ * there. Its first turn is short, so that a budget which is small for many problems still tries the
+ * best guesses of each: the older winner above all. */
+enum { FIRST_TURN = 3, TURN = 12 };
 
 /* Half of the budget follows the share of the time, half goes to all alike: a problem that is short
  * here may be launched often by a model. */
@@ -176,7 +177,8 @@ static ts_status feed(tuner_campaign *campaign, turns *turn, ts_err *err) {
     while (tuner_lab_has_room(&campaign->session->lab) && !*campaign->interrupted) {
         if (turn->left == 0) {
             turn->task = choose_task(campaign, turn->exhausted);
-            turn->left = TURN;
+            turn->left = turn->task && turn->task->tried + turn->task->pending == 0 ? FIRST_TURN
+                                                                                     : TURN;
         }
         if (!turn->task) break;
         bool more = false;

@@ -27,7 +27,8 @@ def peer_cells(row):
 
 def kernels(r):
     """A run of peers.py (GPU) or of tests/bench/cpu: one row a problem."""
-    rows = [[f"`{row['problem']}`", f"{row['us']:g}", f"{row['speedup_over_default']:.2f}x" if row["speedup_over_default"] else "-",
+    # A row with a date of its own is of that day's run, the others are of the file's.
+    rows = [[f"`{row['problem']}`" + (f" ({row['date']})" if "date" in row else ""), f"{row['us']:g}", f"{row['speedup_over_default']:.2f}x" if row["speedup_over_default"] else "-",
              f"{100 * row['share_of_limit']:.0f} %", peer_cells(row)] for row in r["rows"]]
     what = ", ".join(f"{name} {r[key]}{unit}" for key, name, unit in (
         ("driver", "driver", ""), ("torch", "PyTorch", ""), ("cudnn", "cuDNN", ""), ("threads", "threads:", ""),
