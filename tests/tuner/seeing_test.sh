@@ -53,6 +53,8 @@ columns = {"narrow": 40}.get(kind, 100)
 pid, master = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "dumb" if kind == "dumb" else "xterm"
+    os.mkdir(db + ".cache", 0o700)  # of its own: where all is compiled, a search ends before its view is drawn twice
+    os.environ["TUNESMITH_CACHE"] = db + ".cache"
     os.execv(tune, [tune, "--gpu", "cpu", "--problem", problem, "--db", db, "--budget", "4s"])
 fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
 seen, begin, done = b"", time.time(), False
