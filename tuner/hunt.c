@@ -8,8 +8,8 @@
 #include "campaign.h"
 
 /* A problem keeps the device for so many candidates before another gets its turn: its inputs are
- * there. Its first turn is short, so that a budget which is small for many problems still tries the
- * best guesses of each: the older winner above all. */
+ * there. Where an older winner is to be tried, the first turn is short: a budget that is small for many
+ * problems shall not end before each of them has had it. */
 enum { FIRST_TURN = 3, TURN = 12 };
 
 /* Half of the budget follows the share of the time, half goes to all alike: a problem that is short
@@ -177,8 +177,9 @@ static ts_status feed(tuner_campaign *campaign, turns *turn, ts_err *err) {
     while (tuner_lab_has_room(&campaign->session->lab) && !*campaign->interrupted) {
         if (turn->left == 0) {
             turn->task = choose_task(campaign, turn->exhausted);
-            turn->left = turn->task && turn->task->tried + turn->task->pending == 0 ? FIRST_TURN
-                                                                                     : TURN;
+            turn->left = turn->task && is_untried(turn->task, turn->task->incumbent_index)
+                             ? FIRST_TURN
+                             : TURN;
         }
         if (!turn->task) break;
         bool more = false;
