@@ -8,8 +8,8 @@
 #include "campaign.h"
 
 /* A problem keeps the device for so many candidates before another gets its turn: its inputs are
- * there. Where an older winner is to be tried, the first turn is short: a budget that is small for many
- * problems shall not end before each of them has had it. */
+ * there. Where an older winner is to be tried, the first turn is short: a budget that is small for
+ * many problems shall not end before each of them has had it. */
 enum { FIRST_TURN = 3, TURN = 12 };
 
 /* Half of the budget follows the share of the time, half goes to all alike: a problem that is short

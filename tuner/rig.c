@@ -46,9 +46,9 @@ void tuner_rig_free(tuner_rig *rig) {
 }
 
 /* Cold: what leaves no useful part of the oldest copy in the cache. A CPU's forgets the oldest
- * first, so half as much again as it holds. A GPU's does not: on an H200 the 67 MB of sdpa_decode
- * b=64 lk=1024 took 14.6 us here with 1.5 times the L2, and 19 us in peers.py, whose copies are
- * 250 MB. Warm: a quarter of the cache, since outputs and workspaces take their part. */
+ * first, so half as much again as it holds. What a GPU's forgets first is not documented: four
+ * times is caution, and made no difference where both were timed (sdpa_decode on an H200). Warm: a
+ * quarter of the cache, since outputs and workspaces take their part. */
 static int64_t wanted_bytes(const tuner_rig *rig, bool warm) {
     const rt_device_info *info = &rig->device->info;
     if (warm) return info->l2_bytes / 4 - (int64_t)rig->trial->image_bytes;

@@ -4,7 +4,7 @@ local partials = "4 * splits * b * hkv * group * (head_dim + 2)"
 -- 16-byte pieces of K and V of a lane; its queries and sums, 8 or 4 columns of each head; scores. Beyond this something
 -- spills on some target (ptxas 13.0).
 local registers = "2*group*(16 // bytes(dtype)) + unroll*(8 + group) <= 190"
--- Matrix instructions were faster in 16 bits wherever both were measured.
+-- In 16 bits searches that had the choice took matrix instructions at every shape (H200).
 local without_mma = 'dtype == "fp32" or not has("mma_m16n8k16")'
 
 -- Version mma. Bytes of a key, K and V; with the pitch of 88 that a row of 80 elements has in shared memory.
