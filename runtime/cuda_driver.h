@@ -16,7 +16,7 @@
 #ifndef RT_CUDA_TYPES_FROM_TOOLKIT /* only the comparison sets it */
 typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUjit_option,
     CUstreamCaptureMode, CUstreamCaptureStatus, CUtensorMapDataType, CUtensorMapInterleave,
-    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
+    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill, CUlaunchAttributeID;
 typedef unsigned long long CUdeviceptr;
 typedef struct CUctx_st *CUcontext;
 typedef struct CUmod_st *CUmodule;
@@ -31,6 +31,19 @@ typedef struct CUuuid_st {
 typedef struct CUtensorMap_st {
     _Alignas(64) uint64_t opaque[16];
 } CUtensorMap;
+typedef struct CUlaunchAttribute_st {
+    CUlaunchAttributeID id;
+    union {
+        int programmaticStreamSerializationAllowed;
+        uint64_t pad[8];
+    } value;
+} CUlaunchAttribute;
+typedef struct CUlaunchConfig_st {
+    unsigned int gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+    CUstream hStream;
+    CUlaunchAttribute *attrs;
+    unsigned int numAttrs;
+} CUlaunchConfig;
 
 enum {
     CUDA_SUCCESS = 0,
@@ -65,6 +78,8 @@ enum {
     CU_TENSOR_MAP_SWIZZLE_128B = 3,
     CU_TENSOR_MAP_L2_PROMOTION_L2_128B = 2,
     CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0,
+
+    CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6,
 };
 #endif
 
@@ -129,7 +144,9 @@ enum {
       (CUtensorMap *map, CUtensorMapDataType type, uint32_t rank, void *memory,                   \
        const uint64_t *dimensions, const uint64_t *strides, const uint32_t *box,                  \
        const uint32_t *element_strides, CUtensorMapInterleave interleave,                         \
-       CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill))
+       CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)) \
+    X(cuLaunchKernelEx, /* CUDA 11.8 */                                                           \
+      (const CUlaunchConfig *config, CUfunction function, void **parameters, void **extra))
 // clang-format on
 
 #ifdef _WIN32

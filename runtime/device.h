@@ -25,6 +25,7 @@ typedef struct rt_launch {
     size_t args_bytes;
     const rt_tensor_map *maps; /* GPU: parameters behind the struct */
     size_t map_count;
+    bool dependent; /* GPU: may start while the kernel before it in the stream ends */
 } rt_launch;
 
 typedef struct rt_device_info {

@@ -8,6 +8,7 @@
 enum {
     JIT_LOG_BYTES = 700,               /* of the message of a refused module */
     DEFAULT_DYNAMIC_SHARED = 48 << 10, /* more needs the opt-in attribute */
+    DEPENDENT_DRIVER = 12030,          /* CUDA 12.3: dependent launches in captured graphs */
 };
 
 /* A cubin is loaded from where it lies; PTX is text, which the driver wants with a NUL behind it.
@@ -96,6 +97,19 @@ ts_status rt_cuda_tensor_map(ts_device *device, const rt_boxed *matrix, rt_tenso
     return rt_tensor_map_encode(d->driver, matrix, out, err);
 }
 
+/* Programmatic dependent launch: the kernel waits by itself for the one before it, and is on the
+ * chip by then. */
+static CUresult launch_dependent(const cuda_device *d, void *stream, const rt_launch *launch,
+                                 void **parameters) {
+    const uint32_t *grid = launch->grid, *block = launch->block;
+    CUlaunchAttribute early = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                               .value.programmaticStreamSerializationAllowed = 1};
+    const CUlaunchConfig config = {
+        grid[0], grid[1], grid[2], block[0], block[1], block[2], launch->shared_bytes,
+        stream,  &early,  1};
+    return d->driver->cuLaunchKernelEx(&config, launch->function, parameters, NULL);
+}
+
 ts_status rt_cuda_launch(ts_device *device, void *stream, const rt_launch *launch, ts_err *err) {
     cuda_device *d;
     const uint32_t *grid = launch->grid, *block = launch->block;
@@ -105,13 +119,18 @@ ts_status rt_cuda_launch(ts_device *device, void *stream, const rt_launch *launc
     for (size_t i = 0; i < launch->map_count; i++)
         parameters[1 + i] = (void *)(uintptr_t)&launch->maps[i];
     TS_TRY(rt_cuda_enter(device, &d, err));
-    CUresult result = d->driver->cuLaunchKernel(launch->function, grid[0], grid[1], grid[2],
-                                                block[0], block[1], block[2], launch->shared_bytes,
-                                                stream, parameters, NULL);
+    bool dependent = launch->dependent && d->driver->cuLaunchKernelEx &&
+                     d->base.info.driver_version >= DEPENDENT_DRIVER;
+    CUresult result = dependent ? launch_dependent(d, stream, launch, parameters)
+                                : d->driver->cuLaunchKernel(launch->function, grid[0], grid[1],
+                                                            grid[2], block[0], block[1], block[2],
+                                                            launch->shared_bytes, stream,
+                                                            parameters, NULL);
     if (result == CUDA_SUCCESS) return TS_STATUS_OK;
     char object[200];
     snprintf(object, sizeof object, "%s (grid %u %u %u, block %u %u %u, shared %u)",
              d->base.info.name, grid[0], grid[1], grid[2], block[0], block[1], block[2],
              launch->shared_bytes);
-    return rt_cuda_check(d->driver, result, "cuLaunchKernel", object, err);
+    return rt_cuda_check(d->driver, result, dependent ? "cuLaunchKernelEx" : "cuLaunchKernel",
+                         object, err);
 }

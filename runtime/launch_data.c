@@ -125,15 +125,15 @@ static uint32_t read_number(const json_t *value, uint32_t limit) {
 
 /* What the driver's rules say of a box. */
 static ts_status read_box(const json_t *map, rt_box *out, ts_err *err) {
-    const json_t *sides = json_object_get(map, "box");
+    const json_t *sides = json_object_get(map, "box"), *part = json_object_get(map, "part");
     *out = (rt_box){.element_bytes = read_number(json_object_get(map, "bytes"), 4),
-                    .part = read_number(json_object_get(map, "part"), INT32_MAX / 4),
+                    .part = read_number(part, INT32_MAX / 4),
                     .columns = read_number(json_array_get(sides, 0), 64),
                     .rows = read_number(json_array_get(sides, 1), 256)};
     uint32_t row = out->columns * out->element_bytes;
     if (out->element_bytes != 2 && out->element_bytes != 4)
         return corrupt(err, "bytes of a map are not 2 or 4");
-    if (!out->part || out->part * out->element_bytes % 16)
+    if (part && (!out->part || out->part * out->element_bytes % 16))
         return corrupt(err, "the part of a map is no multiple of 16 bytes");
     if (json_array_size(sides) != 2 || !out->rows || (row != 32 && row != 64 && row != 128))
         return corrupt(err, "the box of a map is not 32, 64 or 128 bytes by 1 to 256 rows");
@@ -172,12 +172,20 @@ static ts_status read_maps(const json_t *args, const json_t *maps, rt_launch_dat
     return TS_STATUS_OK;
 }
 
+static ts_status read_dependent(const json_t *launch, rt_step *out, ts_err *err) {
+    const json_t *dependent = json_object_get(launch, "dependent");
+    if (dependent && !json_is_boolean(dependent)) return corrupt(err, "bad dependent");
+    out->dependent = json_is_true(dependent);
+    return TS_STATUS_OK;
+}
+
 static ts_status read_step(const json_t *args, const json_t *launch, rt_launch_data *data,
                            rt_step *out, ts_err *err) {
     TS_TRY(copy_name(json_object_get(launch, "entry"), out->entry, sizeof out->entry, "an entry",
                      err));
     TS_TRY(read_axes(data, json_object_get(launch, "grid"), "grid", out->grid, err));
     TS_TRY(read_maps(args, json_object_get(launch, "maps"), data, out, err));
+    TS_TRY(read_dependent(launch, out, err));
     if (data->is_cpu)
         return read_formula(data, json_object_get(launch, "scratch"), "scratch", &out->memory, err);
     TS_TRY(read_axes(data, json_object_get(launch, "block"), "block", out->block, err));

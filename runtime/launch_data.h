@@ -39,6 +39,7 @@ typedef struct rt_step {
     rt_formula memory; /* bytes: GPU dynamic shared memory of a block, CPU scratch */
     rt_map maps[RT_MAX_MAPS];
     size_t map_count;
+    bool dependent; /* the kernel itself waits for the one before it in the stream */
 } rt_step;
 
 typedef struct rt_extent {

@@ -117,12 +117,14 @@ static ts_status eval_map(const rt_launch_data *data, const rt_map *map, const r
     TS_TRY(
         rt_formula_eval(data, map->columns, values, UINT32_MAX, "columns of a map", &columns, err));
     TS_TRY(rt_formula_eval(data, map->rows, values, UINT32_MAX, "rows of a map", &rows, err));
-    if (columns % map->box.part)
+    rt_box box = map->box;
+    if (!box.part) box.part = (uint32_t)columns;
+    if (box.part && columns % box.part)
         return ts_fail(err, TS_STATUS_INVALID_ARGUMENT,
                        "columns of a map: %lld are no multiple of %u", (long long)columns,
-                       map->box.part);
+                       box.part);
     *out = (rt_boxed){
-        .rows = (uint32_t)rows, .parts = (uint32_t)(columns / map->box.part), .box = map->box};
+        .rows = (uint32_t)rows, .parts = box.part ? (uint32_t)(columns / box.part) : 0, .box = box};
     memcpy(&out->data, members + map->tensor, sizeof out->data);
     memcpy(&out->pitch, members + map->pitch, sizeof out->pitch);
     return TS_STATUS_OK;
@@ -182,8 +184,10 @@ ts_status ts_kernel_launch(const ts_kernel *kernel, void *stream, const void *ar
             "%s: args.workspace is NULL, this kernel wants %lld bytes (ts_kernel_workspace_bytes)",
             kernel->variant, (long long)workspace);
     for (size_t i = 0; i < data->step_count; i++) {
-        launches[i] = (rt_launch){
-            .function = kernel->functions[i], .args = args, .args_bytes = args_bytes};
+        launches[i] = (rt_launch){.function = kernel->functions[i],
+                                  .args = args,
+                                  .args_bytes = args_bytes,
+                                  .dependent = data->steps[i].dependent};
         TS_TRY(eval_step(data, &data->steps[i], &values, &launches[i], err));
         TS_TRY(make_maps(kernel, &data->steps[i], &values, maps[i], &launches[i], err));
     }

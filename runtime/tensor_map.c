@@ -53,8 +53,9 @@ ts_status rt_tensor_map_encode(const rt_cuda_driver *driver, const rt_boxed *mat
     memset(out, 0, sizeof *out);
     if (!can_be_mapped(matrix)) return TS_STATUS_OK;
     const uint64_t dimensions[RANK] = {box->part, matrix->rows, matrix->parts};
-    const uint64_t strides[RANK - 1] = {pitch_bytes(matrix),
-                                        (uint64_t)box->part * box->element_bytes};
+    const uint64_t pitch = pitch_bytes(matrix); /* a stride, too, where no second part is */
+    const uint64_t strides[RANK - 1] = {
+        pitch, matrix->parts > 1 ? (uint64_t)box->part * box->element_bytes : pitch};
     const uint32_t extents[RANK] = {box->columns, box->rows, 1}, every[RANK] = {1, 1, 1};
     CUresult result = driver->cuTensorMapEncodeTiled(
         (CUtensorMap *)out,

@@ -17,7 +17,7 @@ typedef struct rt_tensor_map {
  * box of one of them has columns * element_bytes of 32, 64 or 128, and is swizzled by as much. */
 typedef struct rt_box {
     uint32_t element_bytes; /* 2 or 4 */
-    uint32_t part;          /* part * element_bytes is a multiple of 16 */
+    uint32_t part;          /* part * element_bytes is a multiple of 16; 0: the whole row */
     uint32_t columns, rows;
 } rt_box;
 

@@ -29,7 +29,6 @@ function G.check_maps(family, version, maps, where)
     local tensor = tensor_of(family, map[1])
     if not tensor then error(what .. ": no tensor named '" .. tostring(map[1]) .. "'", 0) end
     if not tensor.pitch then error(what .. ": tensor " .. tensor.name .. " has no pitch", 0) end
-    if map.part == nil then error(what .. ".part is missing", 0) end
     if type(map.box) ~= "table" or #map.box ~= 2 then error(what .. ".box must be a table of columns and rows", 0) end
   end
 end
@@ -45,9 +44,9 @@ end
 local function entry(family, map, bound, symbolic, what)
   local tensor = tensor_of(family, map[1])
   local bytes = bound.bytes(family.field[tensor.dtype] and bound[tensor.dtype] or tensor.dtype)
-  local part = G.integer(map.part, bound, what .. ".part")
+  local part = map.part ~= nil and G.integer(map.part, bound, what .. ".part")
   local columns, rows = G.integer(map.box[1], bound, what .. ".box"), G.integer(map.box[2], bound, what .. ".box")
-  if part <= 0 or part * bytes % COPY_BYTES ~= 0 then
+  if part and (part <= 0 or part * bytes % COPY_BYTES ~= 0) then
     error(string.format("%s.part: %d columns of %d bytes are no multiple of %d bytes", what, part, bytes, COPY_BYTES), 0)
   end
   if not ROW_BYTES[columns * bytes] then
@@ -56,10 +55,12 @@ local function entry(family, map, bound, symbolic, what)
   if rows < 1 or rows > MOST_BOX_ROWS then
     error(string.format("%s.box: %d rows: 1 to %d are possible", what, rows, MOST_BOX_ROWS), 0)
   end
-  return { "{", { "tensor", tensor.name }, { "pitch", tensor.pitch }, { "bytes", bytes },
-           { "columns", G.postfix(tensor.shape[#tensor.shape], symbolic, what .. ".columns") },
-           { "rows", G.postfix(rows_formula(tensor.shape), symbolic, what .. ".rows") },
-           { "part", part }, { "box", { "[", columns, rows } } }
+  local list = { "{", { "tensor", tensor.name }, { "pitch", tensor.pitch }, { "bytes", bytes },
+                 { "columns", G.postfix(tensor.shape[#tensor.shape], symbolic, what .. ".columns") },
+                 { "rows", G.postfix(rows_formula(tensor.shape), symbolic, what .. ".rows") } }
+  if part then table.insert(list, { "part", part }) end
+  table.insert(list, { "box", { "[", columns, rows } })
+  return list
 end
 
 -- The maps of a launch for the JSON of launch data; nil if it has none.

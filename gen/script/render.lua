@@ -92,8 +92,16 @@ local function json_list(list, each)
   return out
 end
 
--- Launch data of a variant (templates/README.md).
-function G.launch_data(family, version, tunables, spec, target)
+-- Whether the kernel `entry` of a translation unit calls wait_for_inputs() (shared/prelude.cu.in) on a target where that waits: only
+-- such a kernel may be launched before the one that it depends on has ended.
+local function waits_for_inputs(source, entry, target)
+  if not target.capabilities.dependent_launch then return false end
+  local body = source:match("%f[%w_]" .. entry .. "%s*%b()%s*(%b{})")
+  return body ~= nil and body:find("wait_for_inputs();", 1, true) ~= nil
+end
+
+-- Launch data of a variant (templates/README.md); `source` is what G.render made of it.
+function G.launch_data(family, version, tunables, spec, target, source)
   local scope = G.symbolic_scope(family.extents, target, spec, tunables)
   local present, bound = G.scope(target, spec), G.scope(target, spec, tunables)
   local function place(what) return family.label .. ": version " .. version.name .. ": " .. what end
@@ -131,6 +139,7 @@ function G.launch_data(family, version, tunables, spec, target)
           table.insert(out, { "shared", G.postfix(launch.shared or "0", scope, place(what .. ".shared")) })
           local maps = G.launch_maps(family, launch, bound, scope, place(what))
           if maps then table.insert(out, { "maps", maps }) end
+          if waits_for_inputs(source, launch.entry, target) then table.insert(out, { "dependent", true }) end
         else
           table.insert(out, { "scratch", G.postfix(launch.scratch or "0", scope, place(what .. ".scratch")) })
         end

@@ -8,9 +8,10 @@ end
 
 -- A block of wgmma walks over its tiles; a step waits for L2 or for the tensor unit (4096 FLOP a cycle), whichever is longer.
 local wgmma_tiles = "ceil_div(ceil_div(m, bm)*ceil_div(n, bn), blocks*sm_count)"
+local wgmma_step = "max(bm*bn/32, (bm + bn)*3.5)" -- cycles of a step: the tensor unit or L2
 local wgmma_cost = {
-  latency = "3000 + " .. wgmma_tiles .. "*(ceil_div(k, 64)*max(780, bm*bn/32, (bm + bn)*3.5)*(0.9 + 0.4/stages) + 2000 + bm*bn/8)",
-  issue = wgmma_tiles .. "*(ceil_div(k, 64)*max(bm*bn/32, (bm + bn)*3.5) + 500 + bm*bn/8)",
+  latency = "3000 + " .. wgmma_tiles .. "*(ceil_div(k, 64)*max(780, " .. wgmma_step .. ")*(0.9 + 0.4/stages) + 2000 + bm*bn/8)",
+  issue = wgmma_tiles .. "*(ceil_div(k, 64)*" .. wgmma_step .. " + 500 + bm*bn/8)",
 }
 
 -- swiglu makes one column of out of two rows of w.
@@ -112,7 +113,7 @@ return {
 
     -- bm / 64 warpgroups multiply, one more copies. blocks: of an SM. Cost: a step moves its operands from L2 (36 bytes a cycle
     -- and SM), a tile ends with its stores.
-    { name = "wgmma", file = "4_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg" },
+    { name = "wgmma", file = "4_wgmma.cu.in", kind = "cuda", needs = { "wgmma", "setmaxnreg", "tma" },
       tunables = { { "bm", { 64, 128, 192 } }, { "bn", { 64, 96, 128, 160, 192, 256 } }, { "stages", { 3, 4, 6 } },
                    { "blocks", { 1, 2 } } },
       constraints = {
@@ -125,6 +126,7 @@ return {
       workspace = "0",
       launches = { { entry = "gemm_wgmma", grid = { "min(blocks * sm_count, ceil_div(m, bm) * ceil_div(n, bn))", "1", "1" },
                      block = { "2 * bm + 128", "1", "1" }, shared = "stages * (bm + bn) * 128 + bm * 128 + 16 * stages",
+                     maps = { { "x", box = { "64", "bm" } }, { "w", box = { "64", "bn" } } },
                      cost = wgmma_cost } } },
 
     -- mr: rows of x in registers. 16 vector registers hold 12 sums and what feeds them, the 32 of 64-byte vectors twice that.

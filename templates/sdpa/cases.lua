@@ -19,6 +19,10 @@ return {
       note = "scores grow from key to key in some rows, fall in others" },
     { b = 1, lq = 20, lk = 300, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "offsets", 1 } },
       note = "scores grow from key to key by more than fp32's exponential reaches: the last one takes it all" },
+    { b = 1, lq = 20, lk = 21, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "offsets", 1 } } },
+    { b = 1, lq = 20, lk = 13, hq = 1, hkv = 1, init = { q = { "uniform", 4, 8 }, k = { "offsets", 1 } } },
+    { b = 1, lq = 20, lk = 300, hq = 1, hkv = 1, init = { q = { "uniform", -8, -4 }, k = { "offsets", 1 } },
+      note = "scores fall from key to key: the first one takes it all" },
     -- One tensor's rows alone are not aligned; one element more, and they would be.
     { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { q = 7 } },
     { b = 3, lq = 9, lk = 19, hq = 2, hkv = 1, pad = { k = 7 } },
@@ -27,6 +31,7 @@ return {
     { b = 2, lq = 9, lk = 0, hq = 2, hkv = 1, note = "no keys: zeros" },
     { b = 2, lq = 0, lk = 8, hq = 2, hkv = 1, note = "nothing to do" },
     { b = 9, lq = 40, lk = 40, hq = 2, hkv = 1, note = "varlen: short and empty sequences" },
+    { b = 32, lq = 20, lk = 25, hq = 1, hkv = 1, note = "varlen: as many sequences as are sorted by length" },
     { b = 3, lq = 200, lk = 230, hq = 54, hkv = 9, note = "more tiles than a GPU has SMs: blocks that stay take several" },
     { b = 70, lq = 300, lk = 20, hq = 2, hkv = 1, init = { q = { "uniform", 0, 0 } },
       note = "the same; causal: between tiles of which no row sees a key" },

@@ -10,6 +10,7 @@ end
 local lanes = "n <= 4 and 1 or n <= 8 and 2 or n <= 16 and 4 or n <= 32 and 8 or n <= 64 and 16 or 8"
 
 -- Tunable `warps`: how many of them the compiler must leave registers for on an SM (through __launch_bounds__).
+local granted = "registers_sm // (32*warps) // 8 * 8"
 -- Registers of a thread, fitted to the compiler's reports: state and A, rows in flight and activated, sums on their way
 -- to other lanes (channel_first: of a whole tile, and addresses), B and C in flight, and the rest (long rows of states: more
 -- loads that the compiler moves up).
@@ -44,7 +45,7 @@ local function cuda(extra, version)
     table.insert(version.constraints, "channels == 1 or lanes == 4 or steps == 8 or warps == 8")
   end
   table.insert(version.constraints, registers .. " + " .. extra ..
-    " + (warps == 8 and 0 or channels == 1 and 24 or 6) <= min(242, registers_sm // (32 * warps) // 8 * 8)")
+    " + (warps == 8 and 0 or channels == 1 and 24 or 6) <= min(242, " .. granted .. ")")
   return version
 end
 
@@ -53,7 +54,7 @@ end
 local function cost(length)
   local states = "channels*ceil_div(n, lanes)"
   return {
-    registers = "registers_sm // (32*warps) // 8 * 8",
+    registers = granted,
     latency = string.format("7000 + ceil_div(%s, steps)*640 + (%s)*(21 + 16*%s + 41*channels/lanes)", length, length, states),
     issue = string.format("(%s)*threads*(5.6*%s + 20 + 92*channels/lanes)/128", length, states),
   }
@@ -178,7 +179,7 @@ return {
         { entry = "selective_scan_segments", grid = { "b*g*ceil_div(d // g, columns * (32 // lanes))", "1", "1" },
           block = { "32 * split * columns", "1", "1" }, shared = segments_bytes,
           -- shared memory binds: it delivers one register of a warp a cycle, and B, C, dt and y all come from there
-          cost = { registers = "registers_sm // (32*warps) // 8 * 8",
+          cost = { registers = granted,
                    latency = "4300 + ceil_div(l, lanes*steps)*(1500 + 460*n/split/flight + 20*steps)",
                    issue = "ceil_div(l, lanes*steps)*32*split*columns*(19*steps*n/split + 565)/128" } },
       },

@@ -53,7 +53,7 @@ RULES = [
 def delayed(line, late):
     """The line with some warps coming late: behind its barrier, or at the start of its kernel."""
     line = line.replace("__syncthreads();", "__syncthreads(); " + late) if "//" not in line.split("__syncthreads")[0] else line
-    return line + " " + late if re.search(r"__grid_constant__ .*a\) \{$", line) else line
+    return line + " " + late if re.search(r"__grid_constant__ .*\) \{$", line) else line
 
 
 def code_of(line):

@@ -53,6 +53,60 @@ static void launches_kernels(void **state) {
     rt_kernel_destroy(kernel);
 }
 
+/* A kernel that waits by itself is launched early, by a driver that can have that in a graph. */
+static void launches_dependent_kernels(void **state) {
+    (void)state;
+#define LAUNCHES(FLAG)                                                                                            \
+    PLAIN_HEAD                                                                                                    \
+        "\"workspace\":\"0\",\"zero\":[],\"launches\":["                                                          \
+        "{\"entry\":\"plain\",\"grid\":[\"m\",\"1\",\"1\"],\"block\":[\"32\",\"1\",\"1\"],\"shared\":\"16\"" FLAG \
+        "}]}"
+    static const struct {
+        const char *launch;
+        int driver_version;
+        bool dependent;
+    } cases[] = {{LAUNCHES(",\"dependent\":true"), 13000, true},
+                 {LAUNCHES(",\"dependent\":true"), 12030, true},
+                 {LAUNCHES(",\"dependent\":true"), 12020, false},
+                 {LAUNCHES(",\"dependent\":false"), 13000, false},
+                 {LAUNCHES(""), 13000, false}};
+    const int usual = device->info.driver_version;
+    struct plain_args args = {.m = 7, .k = 1};
+    ts_kernel *kernel = NULL;
+    ts_err err;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        OK(rt_kernel_create(device, good_cubin, sizeof good_cubin, cases[i].launch, &kernel, NULL));
+        device->info.driver_version = cases[i].driver_version;
+        fake->launch.grid[0] = 0;
+        OK(ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL));
+        assert_int_equal(fake->launch.dependent, cases[i].dependent);
+        assert_memory_equal(fake->launch.grid, ((unsigned[]){7, 1, 1}), sizeof fake->launch.grid);
+        assert_memory_equal(fake->launch.block, ((unsigned[]){32, 1, 1}),
+                            sizeof fake->launch.block);
+        assert_int_equal(fake->launch.shared, 16);
+        assert_memory_equal(fake->launch.args, &args, sizeof args);
+        rt_kernel_destroy(kernel);
+    }
+    device->info.driver_version = 13000;
+    const rt_launch bad = {.grid = {1, 2, 3}, .block = {4, 5, 6}, .args = &args, .dependent = true};
+    assert_int_equal(ops->launch(device, NULL, &bad, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuLaunchKernelEx failed on Fake GPU 1 (grid 1 2 3,"));
+
+    rt_cuda_driver old = *((cuda_device *)device)->driver; /* one from before CUDA 11.8 */
+    const rt_cuda_driver *now = ((cuda_device *)device)->driver;
+    old.cuLaunchKernelEx = NULL;
+    ((cuda_device *)device)->driver = &old;
+    assert_int_equal(ops->launch(device, NULL, &bad, &err), TS_STATUS_DEVICE);
+    assert_non_null(strstr(err.message, "cuLaunchKernel failed on"));
+    ((cuda_device *)device)->driver = now;
+    device->info.driver_version = usual;
+
+    assert_int_equal(rt_kernel_create(device, good_cubin, sizeof good_cubin,
+                                      LAUNCHES(",\"dependent\":1"), &kernel, &err),
+                     TS_STATUS_CORRUPT);
+    assert_non_null(strstr(err.message, "bad dependent"));
+}
+
 /* While one stream captures, the same thread allocates, copies and loads on others. */
 static void works_beside_a_capture(void **state) {
     (void)state;
@@ -107,6 +161,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_device, close_device)
     const struct CMUnitTest tests[] = {
         TEST(launches_kernels),
+        TEST(launches_dependent_kernels),
         TEST(works_beside_a_capture),
     };
     return cmocka_run_group_tests(tests, load_fake, NULL);

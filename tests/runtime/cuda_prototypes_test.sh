@@ -26,7 +26,7 @@ names=$(sed -n '/^enum {/,/^};/p' runtime/cuda_driver.h | grep -oE '^ +CU[A-Z0-9
     echo '#include "runtime/cuda_driver.h"'
     echo 'const int ours[] = {'
     for n in $names; do echo "$n,"; done
-    echo '}; const int sizes[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap) };'
+    echo '}; const int sizes[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap), sizeof(CUlaunchAttribute), sizeof(CUlaunchConfig) };'
 } >"$work/ours.c"
 {
     echo '#include TOOLKIT_HEADER'
@@ -36,7 +36,7 @@ names=$(sed -n '/^enum {/,/^};/p' runtime/cuda_driver.h | grep -oE '^ +CU[A-Z0-9
     cat <<'C'
 };
 int main(void) {
-    static const int want[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap) };
+    static const int want[] = { sizeof(CUresult), sizeof(CUdevice), sizeof(CUdeviceptr), sizeof(CUuuid), sizeof(CUtensorMap), sizeof(CUlaunchAttribute), sizeof(CUlaunchConfig) };
     int bad = 0;
     for (unsigned i = 0; i < sizeof theirs / sizeof theirs[0]; i++)
         if (ours[i] != theirs[i].value) bad = 1, printf("%s is %d, not %d\n", theirs[i].name, theirs[i].value, ours[i]);

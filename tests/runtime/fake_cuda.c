@@ -201,7 +201,8 @@ EXPORT cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status) {
 EXPORT cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
     NEED_CONTEXT();
     if (mode != CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) return FAKE_INVALID_VALUE;
-    return stream->capturing = 1, captures++, fake.recorded = fake.captured_events = 0, CUDA_SUCCESS;
+    return stream->capturing = 1, captures++, fake.recorded = fake.captured_events = 0,
+           CUDA_SUCCESS;
 }
 EXPORT cuStreamEndCapture(CUstream stream, CUgraph *graph) {
     NEED_CONTEXT();
@@ -315,6 +316,17 @@ EXPORT cuLaunchKernel(CUfunction function, unsigned int gx, unsigned int gy, uns
         memcpy(&fake.launch.maps[i], parameters[1 + i], sizeof fake.launch.maps[i]);
     fake.launch.shared = shared;
     fake.launch.stream = stream;
+    fake.launch.dependent = false;
     if (!record(stream)) fake.launch.count++;
     return CUDA_SUCCESS;
+}
+EXPORT cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function, void **parameters,
+                        void **extra) {
+    CUresult result = cuLaunchKernel(function, config->gridDimX, config->gridDimY, config->gridDimZ,
+                                     config->blockDimX, config->blockDimY, config->blockDimZ,
+                                     config->sharedMemBytes, config->hStream, parameters, extra);
+    for (unsigned i = 0; i < config->numAttrs; i++)
+        if (config->attrs[i].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+            fake.launch.dependent = config->attrs[i].value.programmaticStreamSerializationAllowed;
+    return result;
 }

@@ -24,6 +24,7 @@ typedef struct fake_state {
         CUstream stream;
         unsigned char args[64];
         CUtensorMap maps[2]; /* of `mapped` */
+        bool dependent;      /* programmatic stream serialization */
     } launch;
     struct {
         int count;
