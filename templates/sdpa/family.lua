@@ -47,7 +47,7 @@ return {
     bf16 = { rtol = 1e-2, atol = 1.5e-2, norm = 6e-3 },
     fp16 = { rtol = 2e-3, atol = 3e-3, norm = 1e-3 },
   },
-  regret = 0.02, -- `tune regret`: median of 15 problems on an H200, to which the constants were fitted
+  regret = 0.08, -- `tune regret`: median of 15 problems on an H200, not the ones that the constants were fitted to
   cap = 200,
   versions = {
     -- First, so that its default is the one wherever matrix instructions take the type; simple is everybody else's.
