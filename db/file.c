@@ -87,9 +87,28 @@ static const char *schema_name(sqlite3_stmt *stmt, int code, int column) {
     return text ? text : "nothing";
 }
 
+ts_status db_file_schema_hash(sqlite3 *db, const char *path, char out[TS_HASH_HEX], ts_err *err) {
+    sqlite3_stmt *rows = NULL;
+    ts_hash hash;
+    ts_hash_init(&hash);
+    int code = sqlite3_prepare_v2(db, schema_query, -1, &rows, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(rows);
+        for (int i = 0; code == SQLITE_ROW && i < SCHEMA_COLUMNS; i++) {
+            const char *text = (const char *)sqlite3_column_text(rows, i);
+            ts_hash_text(&hash, text ? text : "");
+        }
+    }
+    ts_status status = code == SQLITE_DONE ? TS_STATUS_OK
+                                           : db_sql_fail(db, code, path, "read the schema", err);
+    sqlite3_finalize(rows);
+    ts_hash_final(&hash, out);
+    return status;
+}
+
 /* Compares with a database made in memory from schema.sql, so that there is no second list of
  * objects. */
-static ts_status check_schema(sqlite3 *db, const char *path, int64_t version, ts_err *err) {
+static ts_status compare_schema(sqlite3 *db, const char *path, int64_t version, ts_err *err) {
     sqlite3 *model = NULL;
     sqlite3_stmt *want = NULL, *have = NULL;
     ts_status status = TS_STATUS_OK;
@@ -133,6 +152,13 @@ done:
     sqlite3_finalize(have);
     sqlite3_close(model);
     return status;
+}
+
+static ts_status check_schema(sqlite3 *db, const char *path, int64_t version, ts_err *err) {
+    char hash[TS_HASH_HEX];
+    TS_TRY(db_file_schema_hash(db, path, hash, err));
+    if (version == DB_USER_VERSION && strcmp(hash, DB_SCHEMA_HASH) == 0) return TS_STATUS_OK;
+    return compare_schema(db, path, version, err);
 }
 
 ts_status db_file_check(sqlite3 *db, const char *path, ts_err *err) {

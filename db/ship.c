@@ -95,7 +95,7 @@ static ts_status pack(const char *path, const char *out_path, ts_err *err) {
     /* What does not shrink stays as it is. */
     if (code == SQLITE_OK)
         code = sqlite3_exec(db,
-                            "PRAGMA synchronous = OFF; PRAGMA page_size = 1024;"
+                            "PRAGMA synchronous = OFF; PRAGMA page_size = 4096;"
                             "UPDATE blob SET bytes = zstd(bytes), codec = 'zstd'"
                             " WHERE length(zstd(bytes)) < raw_bytes",
                             NULL, NULL, NULL);

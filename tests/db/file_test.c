@@ -3,6 +3,8 @@
  */
 #include "sample.h"
 
+#include "db/file.h"
+
 #include <sys/wait.h>
 
 static bool has_wal(const char *path) {
@@ -115,6 +117,20 @@ static void several_processes_write_at_once(void **state) {
     db_image_free(&image);
 }
 
+static void known_schema_is_schema_sqls(void **state) {
+    (void)state;
+    sqlite3 *db = NULL;
+    char hash[TS_HASH_HEX];
+    assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, db_schema_sql, NULL, NULL, NULL), SQLITE_OK);
+    CHECK_OK(db_file_schema_hash(db, ":memory:", hash, &err));
+    assert_string_equal(hash, DB_SCHEMA_HASH);
+    assert_int_equal(sqlite3_exec(db, "CREATE TABLE more (x)", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_OK(db_file_schema_hash(db, ":memory:", hash, &err));
+    assert_string_not_equal(hash, DB_SCHEMA_HASH);
+    sqlite3_close(db);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_scratch, remove_scratch)
     const struct CMUnitTest tests[] = {
@@ -123,6 +139,7 @@ int main(void) {
         TEST(closed_file_opens_read_only_under_odd_names),
         TEST(meta_is_replaced),
         TEST(several_processes_write_at_once),
+        TEST(known_schema_is_schema_sqls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
