@@ -51,7 +51,7 @@ static void those_that_wait(void **state) {
         assert_dependent(cases[i][0], cases[i][1], cases[i][2]);
 }
 
-/* The default variant of each version that `problem` has on sm_90a. */
+/* The first variant of each version that `problem` has on sm_90a. */
 static void assert_waits(gen *g, const gen_problem *problem, int *kernels) {
     const gen_target *target = gen_target_find(g, "sm_90a");
     gen_variant *variants = NULL;
