@@ -179,7 +179,6 @@ static void push_render(lua_State *L, const char *function, const render_call *c
 static void render(lua_State *L, void *context) {
     render_call *call = context;
     size_t bytes;
-    int source;
     push_render(L, "render", call);
     lua_pushstring(L, call->title);
     lua_newtable(L);
@@ -190,7 +189,7 @@ static void render(lua_State *L, void *context) {
     lua_call(L, 7, 1);
     const char *text = lua_tolstring(L, -1, &bytes);
     ts_buf_append(&call->out->text, text, bytes);
-    source = lua_gettop(L);
+    int source = lua_gettop(L);
     push_render(L, "launch_data", call);
     lua_pushvalue(L, source);
     lua_call(L, 6, 1);

@@ -96,6 +96,7 @@ end
 -- such a kernel may be launched before the one that it depends on has ended.
 local function waits_for_inputs(source, entry, target)
   if not target.capabilities.dependent_launch then return false end
+  source = source:gsub("/%*.-%*/", " "):gsub("//[^\n]*", "")
   local body = source:match("%f[%w_]" .. entry .. "%s*%b()%s*(%b{})")
   return body ~= nil and body:find("wait_for_inputs();", 1, true) ~= nil
 end

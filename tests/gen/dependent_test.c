@@ -45,6 +45,8 @@ static void those_that_wait(void **state) {
         {CAN, KERNEL("f", "") KERNEL("f_end", WAIT), "01"},
         {CAN, "DEVICE void g_f() { " WAIT " }\n" KERNEL("f", "g_f();") KERNEL("f_end", ""), "00"},
         {CAN, "// f(x) " WAIT "\n" KERNEL("f", "") KERNEL("f_end", ""), "00"},
+        {CAN, KERNEL("f", "// " WAIT "\n x;") KERNEL("f_end", "/* now\n " WAIT " */ x;"), "00"},
+        {CAN, KERNEL("f", "// a } alone\n" WAIT) KERNEL("f_end", "/* { */ " WAIT), "11"},
         {CAN, "neither is here\n", "00"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
