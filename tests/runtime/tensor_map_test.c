@@ -171,6 +171,30 @@ static void launches_with_maps(void **state) {
     rt_kernel_destroy(kernel);
 }
 
+/* Without parts the row is one, whatever its length; its second stride is none. No columns: no map. */
+static void launches_with_whole_rows(void **state) {
+    (void)state;
+#define ROW "{" OF_X ",\"bytes\":2,\"columns\":\"k\",\"rows\":\"m\",\"box\":[64,128]}"
+    ts_kernel *kernel = NULL;
+    void *workspace = NULL;
+    OK(rt_kernel_create(device, good_cubin, sizeof good_cubin, GOOD("[" ROW "," ROW "]"), &kernel,
+                        NULL));
+    OK(ops->alloc(device, 4, &workspace, NULL));
+    struct mapped_args args = {
+        .workspace = workspace, .x = (void *)0x10000, .x_pitch = 64, .m = 5, .k = 53};
+    OK(ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL));
+    assert_memory_equal(fake->map.dimensions, ((uint64_t[]){53, 5, 1}),
+                        sizeof fake->map.dimensions);
+    assert_memory_equal(fake->map.strides, ((uint64_t[]){128, 128}), sizeof fake->map.strides);
+    assert_memory_equal(fake->map.box, ((uint32_t[]){64, 128, 1}), sizeof fake->map.box);
+    int maps = fake->map.count;
+    args.k = 0;
+    OK(ts_kernel_launch(kernel, NULL, &args, sizeof args, NULL));
+    assert_int_equal(fake->map.count, maps);
+    ops->free(device, workspace);
+    rt_kernel_destroy(kernel);
+}
+
 /* What a kernel must not use is zeros, and no error: it finds that out by itself. */
 static void zeros_where_no_map_can_be(void **state) {
     (void)state;
@@ -230,9 +254,9 @@ static void says_what_the_driver_refuses(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_device, close_device)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_maps),       cmocka_unit_test(refuses_wrong_maps),
-        TEST(launches_with_maps),           TEST(zeros_where_no_map_can_be),
-        TEST(says_what_the_driver_refuses),
+        cmocka_unit_test(reads_maps),    cmocka_unit_test(refuses_wrong_maps),
+        TEST(launches_with_maps),        TEST(launches_with_whole_rows),
+        TEST(zeros_where_no_map_can_be), TEST(says_what_the_driver_refuses),
     };
     return cmocka_run_group_tests(tests, load_fake, NULL);
 }
