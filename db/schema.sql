@@ -1,6 +1,7 @@
 -- The Tunesmith database, schema version 2 (user_version), known by application_id (db/store.h).
 -- Embedded in reader and writer by db/schema.c. A file is accepted only if its own schema is this
--- one, word for word: whatever changes here needs a new DB_USER_VERSION and a step in db/migrate.c.
+-- one, word for word: whatever changes here needs a new DB_USER_VERSION, a step in db/migrate.c, and
+-- DB_SCHEMA_HASH anew (tests/db/file_test.c says it).
 --
 -- Times are microseconds, sizes bytes. `hash` columns hold 64 hex digits of BLAKE2b-256 (db/row.c
 -- says over what); a row whose content no longer matches its hash is treated as absent.
